@@ -1,0 +1,183 @@
+// Package saga knows what a run is known to have done: the phase of every instance, the table of steps that are legal between
+// phases, and the compact form in which a ledger is stored. It must not know why a step is taken, nor what an operation does.
+package saga
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Bounds of a ledger. New and the setters refuse more, Decode too.
+const (
+	MaxOps         = 5_000   // operations
+	MaxInstances   = 120_000 // instances of all operations
+	MaxPreds       = 64      // predecessors of an operation
+	MaxName        = 253     // bytes of a name, type or key
+	MaxKeys        = 4 << 20 // bytes of all keys
+	MaxOutputs     = 4 << 10 // bytes of keys and values of an operation's outputs
+	MaxAllOutputs  = 64 << 10
+	MaxMessage     = 512 // bytes of an operation's message; longer ones are cut
+	MaxMessages    = 256 // operations that keep a message; later ones keep their reason only
+	MaxReasons     = 255 // different reasons in one ledger
+	maxReasonBytes = 64
+	// None stands for "no time" in the columns.
+	None int32 = -1
+)
+
+// Hash is the first half of a SHA-256.
+type Hash [16]byte
+
+// Pred is an operation that had to be finished first.
+type Pred struct {
+	Op   int32 // index in Ledger.Ops
+	Soft bool
+}
+
+// Op is what is kept of an operation. Name to Keys are fixed by New; clones share them.
+type Op struct {
+	Name, Type string
+	// Written is the hash of the operation as written, before substitution.
+	Written Hash
+	// Preds are what it waited for when it was planned: undo and deletion follow the graph that ran.
+	Preds []Pred
+	// First and Count are its range in the columns.
+	First, Count int32
+	// Keys name its instances; nil: they are numbered 0..Count-1.
+	Keys []string
+
+	// Outputs are frozen at success (SetOutputs); nil when there are none.
+	Outputs map[string]string
+	// Reason and Message tell of the first instance that failed; until one has, of the last attempt that did, or of why
+	// instances were omitted or cancelled. Undoing does not change a story that is there. Empty once all passed.
+	Reason, Message string
+}
+
+// Ledger is everything that a workflow knows about its run. Instances are rows in columns, in the order of Ops.
+//
+// Reading a column is plain indexing; Phases is written by Set and the verbs (Order, Begin, Postpone, Settle, Undo) alone,
+// because they keep the counters and refuse what the table does not allow. Times are seconds since Started, None = no time.
+type Ledger struct {
+	Run               int32 // number of the run, from 1
+	Started, Finished int64 // Unix seconds; Finished is 0 until the run is over
+	Phase             RunPhase
+	SpecHash          Hash  // of the operations as written
+	Generation        int64 // of the workflow that was planned
+
+	Ops []Op
+
+	Phases   []Phase
+	Attempts []uint16 // attempts ordered so far; stops at 65535
+	Starts   []int32  // when the present attempt (or undo) was ordered
+	Begun    []int32  // when its child left the queue: an attempt's time counts from here
+	Ends     []int32  // when it ended: the forward direction, or once that is undone the way back
+	Retries  []int32  // when the next attempt is due; set in Retrying only
+	Reasons  []uint8  // why it last failed: index for Reason; 0 = it did not
+
+	reasons []string // reasons[0] is ""
+	opOf    []int32  // instance → operation; shared by clones
+	counts  []Counts // one an operation
+	total   Counts
+	told    int // operations with a message
+}
+
+// New returns a ledger in which every instance is Pending. Of ops it uses Name, Type, Written, Preds, Count and Keys; where
+// Keys is given, Count is its length. It refuses what is beyond the bounds, and predecessors that do not exist.
+func New(run int32, started int64, spec Hash, generation int64, ops []Op) (*Ledger, error) {
+	l := &Ledger{Run: run, Started: started, SpecHash: spec, Generation: generation, Ops: make([]Op, len(ops)), reasons: []string{""}}
+	first := 0
+	for k, op := range ops {
+		if op.Keys != nil {
+			op.Count = int32(min(len(op.Keys), MaxInstances+1))
+		}
+		if len(op.Keys) == 0 {
+			op.Keys = nil
+		}
+		if op.Count < 0 || first+int(op.Count) > MaxInstances {
+			return nil, fmt.Errorf("operation %q: a ledger holds 0 to %d instances", op.Name, MaxInstances)
+		}
+		l.Ops[k] = Op{Name: op.Name, Type: op.Type, Written: op.Written, Preds: slices.Clip(op.Preds), Keys: op.Keys, First: int32(first), Count: op.Count}
+		first += int(op.Count)
+	}
+	l.grow(first)
+	for i := range first {
+		l.Starts[i], l.Begun[i], l.Ends[i], l.Retries[i] = None, None, None, None
+	}
+	l.recount()
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// grow makes the columns for n instances.
+func (l *Ledger) grow(n int) {
+	l.Phases, l.Attempts, l.Reasons = make([]Phase, n), make([]uint16, n), make([]uint8, n)
+	l.Starts, l.Begun, l.Ends, l.Retries = make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n)
+}
+
+// recount derives from Ops and Phases what is not stored.
+func (l *Ledger) recount() {
+	l.opOf = make([]int32, len(l.Phases))
+	l.counts = make([]Counts, len(l.Ops))
+	l.total = Counts{}
+	l.told = 0
+	for k := range l.Ops {
+		if l.Ops[k].Message != "" {
+			l.told++
+		}
+		for i := l.Ops[k].First; i < l.Ops[k].First+l.Ops[k].Count; i++ {
+			l.opOf[i] = int32(k)
+			l.counts[k][l.Phases[i]]++
+			l.total[l.Phases[i]]++
+		}
+	}
+}
+
+// N returns the number of instances.
+func (l *Ledger) N() int { return len(l.Phases) }
+
+// OpOf returns the operation of instance i.
+func (l *Ledger) OpOf(i int) int { return int(l.opOf[i]) }
+
+// Find returns the index of the operation of that name, or -1. It looks through all of them: keep the answer.
+func (l *Ledger) Find(name string) int {
+	return slices.IndexFunc(l.Ops, func(op Op) bool { return op.Name == name })
+}
+
+// Instance returns the index of an operation's k-th instance.
+func (l *Ledger) Instance(op, k int) int { return int(l.Ops[op].First) + k }
+
+// Key returns the key of instance i: its own, or its number within the operation.
+func (l *Ledger) Key(i int) string {
+	op := &l.Ops[l.opOf[i]]
+	if op.Keys != nil {
+		return op.Keys[i-int(op.First)]
+	}
+	return strconv.Itoa(i - int(op.First))
+}
+
+// At turns Unix seconds into the seconds that the columns hold: never negative, whatever the clocks did.
+func (l *Ledger) At(unix int64) int32 { return int32(min(max(unix-l.Started, 0), 1<<31-1)) }
+
+// Unix turns a time of the columns into Unix seconds; 0 for None.
+func (l *Ledger) Unix(at int32) int64 {
+	if at == None {
+		return 0
+	}
+	return l.Started + int64(at)
+}
+
+// Reason returns why instance i last failed, or "".
+func (l *Ledger) Reason(i int) string { return l.reasons[l.Reasons[i]] }
+
+// Clone returns a copy whose changes do not show in l. Names, predecessors and keys are shared, for nothing changes them.
+func (l *Ledger) Clone() *Ledger {
+	c := *l
+	c.Ops = slices.Clone(l.Ops) // an operation's outputs are replaced as a whole, never written into
+	c.Phases, c.Attempts, c.Reasons = slices.Clone(l.Phases), slices.Clone(l.Attempts), slices.Clone(l.Reasons)
+	c.Starts, c.Begun = slices.Clone(l.Starts), slices.Clone(l.Begun)
+	c.Ends, c.Retries = slices.Clone(l.Ends), slices.Clone(l.Retries)
+	c.reasons, c.counts = slices.Clone(l.reasons), slices.Clone(l.counts)
+	return &c
+}

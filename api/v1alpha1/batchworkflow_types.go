@@ -1,0 +1,361 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// FailurePolicy says what the failure of an operation does to the run.
+// +kubebuilder:validation:Enum=Fail;Rollback
+type FailurePolicy string
+
+const (
+	// FailureFail starts nothing new and lets running operations end; the run is Failed.
+	FailureFail FailurePolicy = "Fail"
+	// FailureRollback does as Fail and then undoes what the run made.
+	FailureRollback FailurePolicy = "Rollback"
+)
+
+// WorkflowPhase is a workflow's state in one word.
+type WorkflowPhase string
+
+const (
+	WorkflowPending        WorkflowPhase = "Pending"
+	WorkflowRunning        WorkflowPhase = "Running"
+	WorkflowSuspended      WorkflowPhase = "Suspended"
+	WorkflowUndoing        WorkflowPhase = "Undoing"
+	WorkflowSucceeded      WorkflowPhase = "Succeeded"
+	WorkflowFailed         WorkflowPhase = "Failed"
+	WorkflowRolledBack     WorkflowPhase = "RolledBack"
+	WorkflowRollbackFailed WorkflowPhase = "RollbackFailed"
+)
+
+// BatchWorkflowSpec is a graph of operations and how to run it.
+type BatchWorkflowSpec struct {
+	// parallelLimit is how many operation instances may be started and not yet ended. It acts at once when changed.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	ParallelLimit int32 `json:"parallelLimit,omitempty"`
+	// onFailure is the default for operations.
+	// +optional
+	// +kubebuilder:default=Fail
+	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+	// suspend starts nothing new while it is true; what runs goes on to its end, and deletion is not held up.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// timeout of the run, from its start. Absent: none. When it is over, onFailure applies.
+	// +optional
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="timeout must lie between 1s and 720h"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+	// operations of the workflow and the edges between them.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=5000
+	// +kubebuilder:validation:XValidation:rule="[self.transformMapEntry(i, o, {o.name: true})].all(names, self.all(o, !has(o.dependsOn) || o.dependsOn.all(d, d.operation in names)))",message="dependsOn names an operation that does not exist"
+	Operations []Operation `json:"operations"`
+}
+
+// OperationType is the discriminator of an Operation.
+// +kubebuilder:validation:Enum=ServerBatch;TaskServiceBatch;Check;Command;Wait
+type OperationType string
+
+const (
+	OperationServerBatch      OperationType = "ServerBatch"
+	OperationTaskServiceBatch OperationType = "TaskServiceBatch"
+	OperationCheck            OperationType = "Check"
+	OperationCommand          OperationType = "Command"
+	OperationWait             OperationType = "Wait"
+)
+
+// EdgeType says what a dependent asks of its predecessor.
+// +kubebuilder:validation:Enum=Hard;Soft
+type EdgeType string
+
+const (
+	// EdgeHard: every instance of the predecessor succeeded.
+	EdgeHard EdgeType = "Hard"
+	// EdgeSoft: every instance of the predecessor is finished, however it ended.
+	EdgeSoft EdgeType = "Soft"
+)
+
+// Dependency is one edge of the graph.
+type Dependency struct {
+	// operation that must come first.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Operation string `json:"operation"`
+	// type of the edge.
+	// +optional
+	// +kubebuilder:default=Hard
+	Type EdgeType `json:"type,omitempty"`
+}
+
+// Backoff is the pause between attempts: duration, then factor times as long, up to maxDuration.
+type Backoff struct {
+	// duration of the first pause.
+	// +optional
+	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="duration must lie between 0s and 1h"
+	Duration metav1.Duration `json:"duration,omitzero"`
+	// factor by which each pause grows.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	Factor int32 `json:"factor,omitempty"`
+	// maxDuration bounds the pause.
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="maxDuration must lie between 0s and 24h"
+	MaxDuration metav1.Duration `json:"maxDuration,omitzero"`
+}
+
+// RetryPolicy says how often a failed attempt is followed by another one.
+type RetryPolicy struct {
+	// limit of attempts after the first one.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Limit int32 `json:"limit,omitempty"`
+	// backoff between attempts.
+	// +optional
+	// +kubebuilder:default={}
+	Backoff Backoff `json:"backoff,omitzero"`
+}
+
+// Operation is one step of a workflow: a discriminated union by type. It expands to one or many instances.
+// +kubebuilder:validation:XValidation:rule="(self.type == 'ServerBatch') == has(self.serverBatch) && (self.type == 'TaskServiceBatch') == has(self.taskServiceBatch) && (self.type == 'Check') == has(self.check) && (self.type == 'Command') == has(self.command) && (self.type == 'Wait') == has(self.wait)",message="exactly the section of the type is needed, such as serverBatch for type ServerBatch"
+// +kubebuilder:validation:XValidation:rule="!has(self.dependsOn) || self.dependsOn.all(d, d.operation != self.name)",message="an operation cannot depend on itself"
+type Operation struct {
+	// name of the operation, unique in the workflow.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// type of the operation.
+	// +required
+	Type OperationType `json:"type"`
+	// dependsOn lists the operations that must come first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	DependsOn []Dependency `json:"dependsOn,omitempty"`
+	// onFailure of this operation. Absent: the workflow's.
+	// +optional
+	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+	// retry of failed attempts. Absent: none.
+	// +optional
+	Retry *RetryPolicy `json:"retry,omitempty"`
+	// timeout of one attempt, from the moment its child leaves its queue. Absent: none.
+	// +optional
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="timeout must lie between 1s and 720h"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// serverBatch makes Servers.
+	// +optional
+	ServerBatch *ServerBatch `json:"serverBatch,omitempty"`
+	// taskServiceBatch makes one TaskService a recipe, over all its targets.
+	// +optional
+	TaskServiceBatch *TaskServiceBatch `json:"taskServiceBatch,omitempty"`
+	// check is a health gate: it makes a Run and succeeds with it.
+	// +optional
+	Check *Check `json:"check,omitempty"`
+	// command runs a script once on each target.
+	// +optional
+	Command *Command `json:"command,omitempty"`
+	// wait lets time pass.
+	// +optional
+	Wait *Wait `json:"wait,omitempty"`
+}
+
+// ServerBatch makes Servers: count of them by number, or one for each entry of forEach by its key.
+// +kubebuilder:validation:XValidation:rule="has(self.count) != has(self.forEach)",message="exactly one of count and forEach is needed"
+type ServerBatch struct {
+	// count of Servers; their keys are 0, 1, 2, …
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Count *int32 `json:"count,omitempty"`
+	// forEach makes one Server an entry.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1000
+	ForEach []ServerItem `json:"forEach,omitempty"`
+	// template of the Servers.
+	// +required
+	Template ServerTemplate `json:"template"`
+}
+
+// ServerItem is one entry of forEach: its key, and what differs from the template.
+type ServerItem struct {
+	// key of the instance, unique in the operation.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Key string `json:"key"`
+	// size in place of the template's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Size string `json:"size,omitempty"`
+	// zone in place of the template's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Zone string `json:"zone,omitempty"`
+	// image in place of the template's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Image string `json:"image,omitempty"`
+}
+
+// ServerTemplate is what the Servers of a batch look like.
+type ServerTemplate struct {
+	// labels of the Servers, besides those that the workflow sets. Keys of keelway.dev are refused.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keelway.dev/'))",message="labels of keelway.dev are set by the operator"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+	// spec of the Servers.
+	// +required
+	Spec ServerTemplateSpec `json:"spec"`
+}
+
+// LabelValue is the value of a label.
+// +kubebuilder:validation:MaxLength=63
+type LabelValue string
+
+// ServerTemplateSpec is the spec of a templated Server, without the rules that hold between an old and a new one.
+type ServerTemplateSpec struct {
+	ServerShape `json:",inline"`
+
+	// deletionPolicy says what becomes of the machine when its Server is deleted.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// OperationTarget names servers: all those of an operation, one of them by key, or one Server by name.
+// +kubebuilder:validation:XValidation:rule="has(self.operation) != has(self.server)",message="exactly one of operation and server is needed"
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || has(self.operation)",message="key is only for targets of an operation"
+type OperationTarget struct {
+	// operation of type ServerBatch, on which this one depends.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Operation string `json:"operation,omitempty"`
+	// key of one of the operation's servers. Absent: all of them.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Key string `json:"key,omitempty"`
+	// server by name, made elsewhere.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Server string `json:"server,omitempty"`
+}
+
+// TaskServiceBatch makes one TaskService a recipe, each over all targets.
+type TaskServiceBatch struct {
+	// recipes to install.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Recipes []RecipeChoice `json:"recipes"`
+	// targets that carry the services.
+	// +required
+	Targets OperationTarget `json:"targets"`
+}
+
+// RecipeChoice is one recipe of a batch.
+type RecipeChoice struct {
+	// name of the recipe.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// version, exact or a range. Absent: the recipe's default.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Version string `json:"version,omitempty"`
+	// parameters of the recipe. Strings may use ${operations.NAME.outputs.KEY}.
+	// +optional
+	Parameters *Parameters `json:"parameters,omitempty"`
+	// parametersFrom takes parameters from Secrets.
+	// +optional
+	// +listType=map
+	// +listMapKey=parameter
+	// +kubebuilder:validation:MaxItems=32
+	ParametersFrom []ParameterSource `json:"parametersFrom,omitempty"`
+}
+
+// Check is a health gate. Its attempts are those of the operation's retry.
+// +kubebuilder:validation:XValidation:rule="[has(self.http), has(self.tcp), has(self.command)].filter(x, x).size() == 1",message="exactly one of http, tcp and command is needed"
+// +kubebuilder:validation:XValidation:rule="!has(self.command) || has(self.target)",message="a check by command needs a target"
+type Check struct {
+	// http asks an address by GET. The url may use ${operations.NAME.outputs.KEY}.
+	// +optional
+	HTTP *HTTPProbe `json:"http,omitempty"`
+	// tcp opens a connection. The address may use ${operations.NAME.outputs.KEY}.
+	// +optional
+	TCP *TCPProbe `json:"tcp,omitempty"`
+	// command runs a script. Values of env may use ${operations.NAME.outputs.KEY}.
+	// +optional
+	Command *CommandScript `json:"command,omitempty"`
+	// target that the check runs on, or goes out from.
+	// +optional
+	Target *OperationTarget `json:"target,omitempty"`
+	// expect says what makes the check succeed.
+	// +optional
+	Expect *Expectation `json:"expect,omitempty"`
+	// timeout of one attempt's action on the machine.
+	// +optional
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="timeout must lie between 1s and 24h"
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+}
+
+// Command runs a script once on each target. It has effects: undo reports it as irreversible.
+type Command struct {
+	CommandScript `json:",inline"`
+
+	// target that the script runs on.
+	// +required
+	Target OperationTarget `json:"target"`
+	// expect says what makes the command succeed.
+	// +optional
+	Expect *Expectation `json:"expect,omitempty"`
+	// timeout of one attempt's script on the machine.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="timeout must lie between 1s and 24h"
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+}
+
+// Wait lets time pass.
+type Wait struct {
+	// duration to wait.
+	// +required
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="duration must lie between 0s and 720h"
+	Duration metav1.Duration `json:"duration"`
+	// count of instances, each waiting by itself.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Count int32 `json:"count,omitempty"`
+}

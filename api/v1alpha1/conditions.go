@@ -1,0 +1,65 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Types of conditions. Ready is on every kind and always there once the object was seen; Reconciling and Stalled exist only
+// while they are True, so that kstatus reads every object without configuration.
+const (
+	// ReadyCondition: the object is what its spec asks for.
+	ReadyCondition = "Ready"
+	// ReconcilingCondition: work is under way. Absent otherwise.
+	ReconcilingCondition = "Reconciling"
+	// StalledCondition: nothing more happens until somebody changes something; the message says what. Absent otherwise.
+	StalledCondition = "Stalled"
+	// ProvisionedCondition (Server): the provider says that the machine runs. Written by the provider's side.
+	ProvisionedCondition = "Provisioned"
+	// ReachableCondition (Server): the machine answers and its facts are known. Written by the reach side.
+	ReachableCondition = "Reachable"
+	// SucceededCondition (Run, BatchWorkflow): absent while it runs, then True or False for good.
+	SucceededCondition = "Succeeded"
+)
+
+// Reasons of conditions that are not errors. Reasons of errors are those of internal/fault.
+const (
+	ReasonReady       = "Ready"       // Ready=True: as wanted
+	ReasonProgressing = "Progressing" // Ready=False with Reconciling=True
+	ReasonSuspended   = "Suspended"   // spec.suspend is set: nothing new starts
+	ReasonDeleting    = "Deleting"    // the object is on its way out
+	ReasonProvisioned = "Provisioned" // Provisioned=True
+	ReasonReachable   = "Reachable"   // Reachable=True
+	ReasonNotDialled  = "NotDialled"  // Reachable=Unknown: the machine does not run yet
+	ReasonSucceeded   = "Succeeded"   // Succeeded=True
+	ReasonFailed      = "Failed"      // Succeeded=False
+	ReasonRolledBack  = "RolledBack"  // Succeeded=False: the run failed and everything that it made is gone again
+)
+
+// Finalizer holds an object until what it stands for is gone.
+const Finalizer = "keelway.dev/finalizer"
+
+// Labels and annotations of children. They are written in the POST that makes the child.
+const (
+	// LabelWorkflow names the BatchWorkflow that ordered the child.
+	LabelWorkflow = "keelway.dev/workflow"
+	// LabelOperation names the operation.
+	LabelOperation = "keelway.dev/operation"
+	// LabelKey is the instance's key within its operation.
+	LabelKey = "keelway.dev/key"
+	// AnnotationRun is the number of the workflow's run that made the child.
+	AnnotationRun = "keelway.dev/run"
+	// AnnotationEffect says what that run did to the object: Created.
+	AnnotationEffect = "keelway.dev/effect"
+	// AnnotationAttempt is the number of the attempt that the child is asked for; a leaf that sees it raised tries again.
+	AnnotationAttempt = "keelway.dev/attempt"
+	// AnnotationOrderedBy is the resourceVersion of the Checkpoint that recorded the order.
+	AnnotationOrderedBy = "keelway.dev/ordered-by"
+)
+
+// Object is what every reconciled kind offers to the frame.
+// +kubebuilder:object:generate=false
+type Object interface {
+	metav1.Object
+	GetConditions() []metav1.Condition
+	SetConditions([]metav1.Condition)
+	GetObservedGeneration() int64
+	SetObservedGeneration(int64)
+}

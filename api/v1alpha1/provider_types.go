@@ -1,0 +1,150 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ProviderType is the kind of place that machines come from.
+// +kubebuilder:validation:Enum=Local
+type ProviderType string
+
+// ProviderLocal makes machines on the host that the operator runs on.
+const ProviderLocal ProviderType = "Local"
+
+// LocalDriver says how a local machine is made.
+// +kubebuilder:validation:Enum=Process;Memory
+type LocalDriver string
+
+const (
+	// DriverProcess makes a private directory and an own loopback address of a machine and runs commands there as the
+	// operator's own user. It isolates nothing: for demos and tests on a machine that you trust.
+	DriverProcess LocalDriver = "Process"
+	// DriverMemory simulates machines that exist only in memory: for tests, benchmarks and trying out workflows.
+	DriverMemory LocalDriver = "Memory"
+)
+
+// LocalProvider configures type Local.
+// +kubebuilder:validation:XValidation:rule="!has(self.endpoint) || self.driver == 'Memory'",message="endpoint is only for the driver Memory"
+type LocalProvider struct {
+	// driver says how machines are made. The installation must admit it (--local-drivers).
+	// +required
+	Driver LocalDriver `json:"driver"`
+	// endpoint of a simulated cloud that runs in another process; a loopback HTTP URL. Absent: in the operator's own memory.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^http://127\.[0-9.]+:[0-9]+$`
+	Endpoint string `json:"endpoint,omitempty"`
+}
+
+// ProviderLimits bound what is asked of the account at once.
+type ProviderLimits struct {
+	// maxInFlight is how many machines may be in the making at once.
+	// +optional
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxInFlight int32 `json:"maxInFlight,omitempty"`
+}
+
+// Mirror replaces the beginning of a download's address.
+type Mirror struct {
+	// prefix of addresses that are rewritten; the longest one that matches wins.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Prefix string `json:"prefix"`
+	// url that takes the place of the prefix.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^(https?|file)://`
+	URL string `json:"url"`
+}
+
+// ProviderSpec says where machines come from.
+// +kubebuilder:validation:XValidation:rule="self.type != 'Local' || has(self.local)",message="type Local needs the section local"
+type ProviderSpec struct {
+	// type of the provider. It cannot be changed.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="type cannot be changed: make another Provider"
+	Type ProviderType `json:"type"`
+	// local configures type Local. It cannot be changed: the machines of one driver mean nothing to another.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="local cannot be changed: make another Provider"
+	Local *LocalProvider `json:"local,omitempty"`
+	// limits of the account. Providers that reach the same account share them; the smallest one holds.
+	// +optional
+	// +kubebuilder:default={}
+	Limits ProviderLimits `json:"limits,omitzero"`
+	// mirrors for the downloads of recipes on this provider's servers.
+	// +optional
+	// +listType=map
+	// +listMapKey=prefix
+	// +kubebuilder:validation:MaxItems=32
+	Mirrors []Mirror `json:"mirrors,omitempty"`
+}
+
+// ProviderStatus is what was found.
+type ProviderStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// account that the provider turned out to reach.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Account string `json:"account,omitempty"`
+	// location of the account, for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Location string `json:"location,omitempty"`
+	// servers is the number of Servers that refer to this provider.
+	// +optional
+	Servers int32 `json:"servers"`
+	// conditions: Ready; Reconciling and Stalled while they are True.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Provider is a place that machines come from.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=kprov,categories=keelway
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Location",type=string,JSONPath=`.status.location`
+// +kubebuilder:printcolumn:name="Servers",type=integer,JSONPath=`.status.servers`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Provider struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is wanted.
+	// +required
+	Spec ProviderSpec `json:"spec"`
+	// status is what was found.
+	// +optional
+	// +kubebuilder:default={observedGeneration:-1,servers:0}
+	Status ProviderStatus `json:"status,omitempty"`
+}
+
+// ProviderList is a list of Providers.
+// +kubebuilder:object:root=true
+type ProviderList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Provider `json:"items"`
+}
+
+// GetConditions returns status.conditions.
+func (p *Provider) GetConditions() []metav1.Condition { return p.Status.Conditions }
+
+// SetConditions replaces status.conditions.
+func (p *Provider) SetConditions(c []metav1.Condition) { p.Status.Conditions = c }
+
+// GetObservedGeneration returns status.observedGeneration.
+func (p *Provider) GetObservedGeneration() int64 { return p.Status.ObservedGeneration }
+
+// SetObservedGeneration sets status.observedGeneration.
+func (p *Provider) SetObservedGeneration(g int64) { p.Status.ObservedGeneration = g }

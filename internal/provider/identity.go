@@ -14,7 +14,7 @@ const (
 )
 
 // Validate returns Terminal/Invalid, naming the field, when no provider could make this machine: an identity that is
-// incomplete, over-long or not printable. Every Create calls it after the look-up of the Key and before it makes anything.
+// incomplete, over-long or not printable. Every Create calls it first; what sizes there are is asked only of a new Key.
 func (m Machine) Validate() error {
 	if err := checkText("key", m.Key, 1, keyLimit); err != nil {
 		return err
@@ -40,7 +40,13 @@ func (m Machine) Validate() error {
 
 // Validate returns Terminal/Invalid when the owner cannot be listed for: without an installation nothing is provably ours.
 func (o Owner) Validate() error {
-	return checkText("owner.installation", o.Installation, 1, nameLimit)
+	if err := checkText("owner.installation", o.Installation, 1, nameLimit); err != nil {
+		return err
+	}
+	if err := checkText("owner.namespace", o.Namespace, 0, nameLimit); err != nil {
+		return err
+	}
+	return checkText("owner.name", o.Name, 0, nameLimit)
 }
 
 // Covers reports whether a List for o shows a machine of the given owner. UIDs are not compared: the search for another

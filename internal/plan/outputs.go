@@ -1,0 +1,84 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/expr"
+	"github.com/keelway/keelway/internal/saga"
+)
+
+// Outputs of a ServerBatch: one value an instance, in order of instances, joined by commas.
+const (
+	outputNames     = "names"
+	outputAddresses = "addresses"
+)
+
+// offers reports whether an operation can have an output of that name. What recipes and scripts put out is known only later.
+func offers(op *operation, output string) bool {
+	switch op.child {
+	case KindServer:
+		return output == outputNames || output == outputAddresses
+	case KindTaskService, KindRun:
+		return true
+	}
+	return false
+}
+
+func outputsOf(op *operation) string {
+	if op.child == KindServer {
+		return fmt.Sprintf("a ServerBatch has the outputs %s and %s", outputNames, outputAddresses)
+	}
+	return fmt.Sprintf("a %s has no outputs", op.Type)
+}
+
+// collect gathers the outputs that others refer to, when all instances have succeeded: the values of one key, in order of
+// instances, joined by commas. What no child has is left out, and whoever refers to it fails by name.
+func collect(op *operation, l *saga.Ledger, k int, sights Sights) map[string]string {
+	out := map[string]string{}
+	for key := range op.given {
+		var values []string
+		for n := range op.count {
+			if value, ok := sights[l.Instance(k, n)].Outputs[key]; ok {
+				values = append(values, value)
+			}
+		}
+		if values != nil {
+			out[key] = strings.Join(values, ",")
+		}
+	}
+	return out
+}
+
+// lookup finds frozen outputs in the ledger.
+func (w *Workflow) lookup(l *saga.Ledger) expr.Lookup {
+	return func(ref expr.Ref) (string, bool) {
+		k := l.Find(ref.Operation)
+		if k < 0 {
+			return "", false
+		}
+		value, ok := l.Ops[k].Outputs[ref.Output]
+		return value, ok
+	}
+}
+
+// missing returns the first output that the operation refers to and that nobody gave.
+func (w *Workflow) missing(l *saga.Ledger, k int) (expr.Ref, bool) {
+	lookup := w.lookup(l)
+	for _, ref := range w.ops[k].text.refs {
+		if _, ok := lookup(ref); !ok {
+			return ref, true
+		}
+	}
+	return expr.Ref{}, false
+}
+
+// serverOutputs are what one Server gives.
+func serverOutputs(s *v1alpha1.Server) map[string]string {
+	out := map[string]string{outputNames: s.Name}
+	if s.Status.Access != nil {
+		out[outputAddresses] = s.Status.Access.Address
+	}
+	return out
+}

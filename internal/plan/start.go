@@ -1,0 +1,108 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/dag"
+	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/saga"
+)
+
+// start orders what may run now: first attempts that are due again, then ready operations, longest remaining path first, as
+// far as parallelLimit allows.
+func (a *advance) start() {
+	if a.l.Phase != saga.RunRunning || a.w.spec.Suspend || a.err != nil {
+		return
+	}
+	a.startAgain()
+	counts := a.l.Counts()
+	room := a.w.limit() - int(counts.Live())
+	a.outcomes = a.outcomes[:0]
+	for k := range a.w.ops {
+		a.outcomes = append(a.outcomes, outcome(a.l.OpCounts(k)))
+	}
+	for _, k32 := range a.w.graph.Urgent() { // a topological order, so one pass sees the consequences of its own steps
+		k := int(k32)
+		if a.l.OpCounts(k)[saga.Pending] == 0 {
+			continue
+		}
+		switch a.w.graph.Ready(k, a.outcomes) {
+		case dag.Omit:
+			a.omit(k)
+		case dag.Start:
+			room = a.startOperation(k, room)
+		}
+		a.outcomes[k] = outcome(a.l.OpCounts(k))
+	}
+}
+
+func outcome(c *saga.Counts) dag.Outcome {
+	switch {
+	case c.Settled() < c.Total():
+		return dag.Open
+	case c.Missed() > 0:
+		return dag.Missed
+	}
+	return dag.Passed
+}
+
+// startAgain orders the attempts that are due. Their instances have kept their places under the limit.
+func (a *advance) startAgain() {
+	for k := range a.w.ops {
+		if a.l.OpCounts(k)[saga.Retrying] == 0 {
+			continue
+		}
+		for n := range a.w.ops[k].count {
+			i := a.l.Instance(k, n)
+			if a.l.Phases[i] != saga.Retrying {
+				continue
+			}
+			if due := time.Unix(a.l.Unix(a.l.Retries[i]), 0); a.now.Before(due) {
+				a.wakeAt(due)
+				continue
+			}
+			a.did(a.l.Order(i, a.now.Unix()))
+		}
+	}
+}
+
+func (a *advance) omit(k int) {
+	for n := range a.w.ops[k].count {
+		if i := a.l.Instance(k, n); a.l.Phases[i] == saga.Pending {
+			a.did(a.l.Settle(i, saga.Omitted, a.now.Unix(), "", ""))
+		}
+	}
+}
+
+// startOperation orders the pending instances of a ready operation while there is room, and returns what room is left.
+func (a *advance) startOperation(k, room int) int {
+	op := &a.w.ops[k]
+	if ref, unknown := a.w.missing(a.l, k); unknown {
+		message := fmt.Sprintf("%s is not known: %q succeeded without this output", ref, ref.Operation)
+		for n := range op.count {
+			if i := a.l.Instance(k, n); a.l.Phases[i] == saga.Pending {
+				a.did(a.l.Settle(i, saga.Failed, a.now.Unix(), string(fault.ReasonInvalid), message))
+			}
+		}
+		return room
+	}
+	instant := op.Type == v1alpha1.OperationWait && op.Wait.Duration.Duration == 0
+	for n := 0; n < op.count && room > 0; n++ {
+		i := a.l.Instance(k, n)
+		if a.l.Phases[i] != saga.Pending {
+			continue
+		}
+		a.did(a.l.Order(i, a.now.Unix()))
+		if instant {
+			a.did(a.l.Settle(i, saga.Succeeded, a.now.Unix(), "", ""))
+			continue
+		}
+		if op.Wait != nil && a.due(a.l.Starts[i], op.Wait.Duration.Duration) {
+			a.wakeAt(a.now) // shorter than the ledger's second: over at the next look
+		}
+		room--
+	}
+	return room
+}

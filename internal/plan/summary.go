@@ -1,0 +1,291 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/saga"
+)
+
+// Bounds of a summary: it stays below 32 KiB whatever the workflow holds.
+const (
+	maxShown   = 64  // operations
+	maxMessage = 256 // bytes of an operation's message
+)
+
+// Summarise says in the workflow's status what the ledger knows: phase, counts, and the operations that matter now. Conditions
+// are not part of it: they follow from Verdict.
+func Summarise(w *Workflow, l *saga.Ledger, sights Sights) v1alpha1.BatchWorkflowStatus {
+	s := &summary{w: w, l: l, sights: sights}
+	counts := l.Counts()
+	return v1alpha1.BatchWorkflowStatus{
+		Phase:    w.Phase(l),
+		Progress: fmt.Sprintf("%d/%d", counts.Passed(), counts.Total()),
+		Counts: &v1alpha1.WorkflowCounts{
+			Pending: counts[saga.Pending] + counts[saga.Retrying], Running: counts[saga.Running] + counts[saga.Undoing],
+			Succeeded: counts[saga.Succeeded], Failed: counts[saga.Failed] + counts[saga.Unknown] + counts[saga.UndoFailed],
+			Omitted: counts[saga.Omitted], Undone: counts[saga.Undone],
+		},
+		Run:        runInfo(l),
+		Operations: s.operations(),
+		Leftovers:  s.leftovers(),
+	}
+}
+
+// Phase returns the workflow's phase: that of its run, or Suspended.
+func (w *Workflow) Phase(l *saga.Ledger) v1alpha1.WorkflowPhase {
+	if w.spec.Suspend && !l.Phase.Terminal() {
+		return v1alpha1.WorkflowSuspended
+	}
+	return v1alpha1.WorkflowPhase(l.Phase.String())
+}
+
+// Verdict is what the ledger means for the workflow's conditions, as an error for the frame: nil when it succeeded, Wait while
+// it runs (the message tells how far it is), Terminal with the root cause when it ended otherwise.
+func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
+	counts := l.Counts()
+	done := fmt.Sprintf("%d of %d done", counts.Passed(), counts.Total())
+	cause := rootCause(l)
+	switch {
+	case l.Phase == saga.RunSucceeded:
+		return nil
+	case l.Phase == saga.RunFailed:
+		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%s: %s", done, cause)
+	case l.Phase == saga.RunRolledBack:
+		return fault.New(fault.Terminal, v1alpha1.ReasonRolledBack, "%s; what this run had made is gone again%s", cause, irreversible(counts))
+	case l.Phase == saga.RunRollbackFailed:
+		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%s; undoing failed, see status.leftovers%s", cause, irreversible(counts))
+	case w.spec.Suspend:
+		return fault.Waiting(v1alpha1.ReasonSuspended, after, "%s; suspended: nothing new starts while spec.suspend is true", done)
+	case l.Phase == saga.RunUndoing:
+		return fault.Waiting(fault.ReasonInProgress, after, "undoing (%d undone, %d under way): %s", counts[saga.Undone], counts[saga.Undoing], cause)
+	}
+	return fault.Waiting(fault.ReasonInProgress, after, "%s%s", done, under(w, l))
+}
+
+func irreversible(counts saga.Counts) string {
+	if n := counts[saga.Irreversible]; n > 0 {
+		return fmt.Sprintf("; %d commands that ran cannot be undone", n)
+	}
+	return ""
+}
+
+// under names the operations that are under way, at most three.
+func under(w *Workflow, l *saga.Ledger) string {
+	var names []string
+	more := 0
+	for k := range w.ops {
+		if l.OpCounts(k).Live() == 0 {
+			continue
+		}
+		if len(names) == 3 {
+			more++
+			continue
+		}
+		names = append(names, w.ops[k].Name)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	text := "; running: " + strings.Join(names, ", ")
+	if more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// rootCause tells what failed first, in the words of whoever failed.
+func rootCause(l *saga.Ledger) string {
+	for k := range l.Ops {
+		if op := &l.Ops[k]; op.Reason != "" {
+			if op.Message == "" {
+				return fmt.Sprintf("operation %q: %s", op.Name, op.Reason)
+			}
+			return fmt.Sprintf("operation %q: %s: %s", op.Name, op.Reason, op.Message)
+		}
+	}
+	return "nothing failed"
+}
+
+func runInfo(l *saga.Ledger) *v1alpha1.RunInfo {
+	info := &v1alpha1.RunInfo{Number: l.Run, StartedAt: unixTime(l.Started), FinishedAt: unixTime(l.Finished)}
+	if l.Finished > 0 {
+		info.Duration = (time.Duration(l.Finished-l.Started) * time.Second).String()
+	}
+	return info
+}
+
+func unixTime(unix int64) *metav1.Time {
+	if unix == 0 {
+		return nil
+	}
+	t := metav1.Unix(unix, 0)
+	return &t
+}
+
+// summary chooses what people need to see.
+type summary struct {
+	w      *Workflow
+	l      *saga.Ledger
+	sights Sights
+}
+
+// shown is an instance, or a whole operation that waits.
+type shown struct {
+	instance int
+	waits    bool
+}
+
+// operations chooses at most maxShown: what failed, what is under way, what waits, and then what ended last. They are listed
+// in order of declaration.
+func (s *summary) operations() []v1alpha1.OperationStatus {
+	const share = maxShown / 4
+	failed := s.pick(2*share, func(p saga.Phase) bool { return p == saga.Failed || p == saga.Unknown || p == saga.UndoFailed })
+	live := s.pick(share, func(p saga.Phase) bool { return p == saga.Running || p == saga.Retrying || p == saga.Undoing })
+	chosen := append(failed, live...)
+	if !s.l.Phase.Terminal() {
+		chosen = append(chosen, s.waiting(share)...)
+	}
+	chosen = append(chosen, s.latest(maxShown-len(chosen))...)
+	slices.SortStableFunc(chosen, func(a, b shown) int { return cmp.Compare(a.instance, b.instance) })
+	out := make([]v1alpha1.OperationStatus, 0, len(chosen))
+	for _, c := range chosen {
+		if c.waits {
+			out = append(out, s.waits(c.instance))
+			continue
+		}
+		out = append(out, s.instance(c.instance))
+	}
+	return out
+}
+
+func (s *summary) pick(most int, want func(saga.Phase) bool) (out []shown) {
+	for i := range s.l.N() {
+		if len(out) == most {
+			break
+		}
+		if want(s.l.Phases[i]) {
+			out = append(out, shown{instance: i})
+		}
+	}
+	return out
+}
+
+// waiting picks operations that have instances which did not start; one line an operation.
+func (s *summary) waiting(most int) (out []shown) {
+	for k := range s.w.ops {
+		if len(out) < most && s.l.OpCounts(k)[saga.Pending] > 0 {
+			first := slices.Index(s.l.Phases[s.l.Ops[k].First:], saga.Pending)
+			out = append(out, shown{instance: int(s.l.Ops[k].First) + first, waits: true})
+		}
+	}
+	return out
+}
+
+// latest picks the instances that ended last, well or by not starting at all.
+func (s *summary) latest(most int) []shown {
+	var out []shown
+	for i := range s.l.N() {
+		switch s.l.Phases[i] {
+		case saga.Succeeded, saga.Skipped, saga.Omitted, saga.Cancelled, saga.Undone, saga.Irreversible:
+		default:
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(out, s.l.Ends[i], func(o shown, end int32) int { return cmp.Compare(end, s.l.Ends[o.instance]) })
+		for at < len(out) && s.l.Ends[out[at].instance] == s.l.Ends[i] {
+			at++
+		}
+		if at >= most {
+			continue
+		}
+		out = slices.Insert(out, at, shown{instance: i})
+		out = out[:min(len(out), most)]
+	}
+	return out
+}
+
+func (s *summary) instance(i int) v1alpha1.OperationStatus {
+	k, sight := s.l.OpOf(i), s.sights[i]
+	status := v1alpha1.OperationStatus{
+		Name: s.l.Ops[k].Name, Key: s.l.Key(i), Phase: s.l.Phases[i].String(), Attempt: int32(s.l.Attempts[i]),
+		StartedAt: unixTime(s.l.Unix(s.l.Starts[i])), FinishedAt: unixTime(s.l.Unix(s.l.Ends[i])),
+		ChildRef: s.childRef(i), Reason: s.l.Reason(i),
+	}
+	switch s.l.Phases[i] {
+	case saga.Running, saga.Undoing:
+		status.Message = sight.Message
+		if sight.Queued && sight.Message != "" {
+			status.WaitingFor = []v1alpha1.WaitingFor{{Limit: cutText(sight.Message, maxMessage)}}
+		}
+	case saga.Retrying:
+		status.NextAttemptAt = unixTime(s.l.Unix(s.l.Retries[i]))
+		status.Message = s.l.Ops[k].Message
+		status.WaitingFor = []v1alpha1.WaitingFor{{Limit: "retry.backoff"}}
+	case saga.Failed, saga.Unknown, saga.UndoFailed:
+		status.Message = s.l.Ops[k].Message
+	}
+	status.Message = cutText(status.Message, maxMessage)
+	return status
+}
+
+// waits is the line of an operation that did not start, with what it waits for.
+func (s *summary) waits(i int) v1alpha1.OperationStatus {
+	k := s.l.OpOf(i)
+	status := v1alpha1.OperationStatus{Name: s.l.Ops[k].Name, Phase: saga.Pending.String()}
+	for _, arc := range s.w.graph.Preds(k) {
+		counts := s.l.OpCounts(int(arc.Op))
+		if counts.Settled() == counts.Total() {
+			continue
+		}
+		edge, phase := v1alpha1.EdgeHard, saga.Pending
+		if arc.Soft {
+			edge = v1alpha1.EdgeSoft
+		}
+		if counts.Live() > 0 {
+			phase = saga.Running
+		}
+		status.WaitingFor = append(status.WaitingFor, v1alpha1.WaitingFor{Operation: s.l.Ops[arc.Op].Name, Type: edge, Phase: phase.String()})
+	}
+	if status.WaitingFor == nil {
+		limit := fmt.Sprintf("parallelLimit: %d", s.w.limit())
+		if s.w.spec.Suspend {
+			limit = "suspend"
+		}
+		status.WaitingFor = []v1alpha1.WaitingFor{{Limit: limit}}
+	}
+	return status
+}
+
+func (s *summary) childRef(i int) *v1alpha1.ChildRef {
+	if kind, name := s.w.Child(s.l, i); kind != "" && s.l.Ordered(i) {
+		return &v1alpha1.ChildRef{Kind: kind, Name: name}
+	}
+	return nil
+}
+
+// leftovers lists what undo could not remove.
+func (s *summary) leftovers() (out []v1alpha1.Leftover) {
+	for _, c := range s.pick(maxShown, func(p saga.Phase) bool { return p == saga.UndoFailed }) {
+		k := s.l.OpOf(c.instance)
+		out = append(out, v1alpha1.Leftover{
+			Operation: s.l.Ops[k].Name, Key: s.l.Key(c.instance), ChildRef: s.childRef(c.instance),
+			Message: cutText(s.sights[c.instance].Message, maxMessage),
+		})
+	}
+	return out
+}
+
+// cutText bounds text at a whole character.
+func cutText(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n-len("…")], "") + "…"
+}

@@ -1,0 +1,231 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/catalog"
+	"github.com/keelway/keelway/internal/dag"
+	"github.com/keelway/keelway/internal/expr"
+	"github.com/keelway/keelway/internal/fault"
+)
+
+// maxFaults bounds how many faults one verdict lists.
+const maxFaults = 8
+
+// compiler fills a Workflow and collects what is wrong with it.
+type compiler struct {
+	out     *Workflow
+	recipes *catalog.Catalog
+	faults  []error
+	more    int
+}
+
+func (c *compiler) fault(reason fault.Reason, format string, args ...any) {
+	if len(c.faults) == maxFaults {
+		c.more++
+		return
+	}
+	c.faults = append(c.faults, fault.New(fault.Terminal, reason, format, args...))
+}
+
+// keep adds a fault that somebody else found, with its place before it.
+func (c *compiler) keep(place string, err error) {
+	c.fault(fault.ReasonOf(err), "%s: %w", place, err)
+}
+
+// verdict joins the faults into one error; its reason is that of the first.
+func (c *compiler) verdict() error {
+	if len(c.faults) == 0 {
+		return nil
+	}
+	lines := make([]string, 0, len(c.faults)+1)
+	for _, f := range c.faults {
+		lines = append(lines, f.Error())
+	}
+	if c.more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", c.more))
+	}
+	return fault.New(fault.Terminal, fault.ReasonOf(c.faults[0]), "%s", strings.Join(lines, "; "))
+}
+
+// link builds the graph: it names duplicates, unknown dependencies and cycles.
+func (c *compiler) link() {
+	if len(c.out.ops) == 0 {
+		c.fault(fault.ReasonInvalid, "spec.operations: a workflow needs at least one operation")
+		return
+	}
+	names := make([]string, len(c.out.ops))
+	for k := range c.out.ops {
+		names[k] = c.out.ops[k].Name
+	}
+	edges, err := dag.Resolve(names, func(k int) []dag.Need {
+		needs := make([]dag.Need, 0, len(c.out.ops[k].DependsOn))
+		for _, d := range c.out.ops[k].DependsOn {
+			needs = append(needs, dag.Need{Name: d.Operation, Soft: d.Type == v1alpha1.EdgeSoft})
+		}
+		return needs
+	})
+	if err == nil {
+		c.out.graph, err = dag.Build(names, edges)
+	}
+	if err != nil {
+		c.fault(graphReason(err), "spec.operations: %w", err)
+	}
+}
+
+func graphReason(err error) fault.Reason {
+	if _, ok := errors.AsType[*dag.DuplicateError](err); ok {
+		return fault.ReasonDuplicateName
+	}
+	if _, ok := errors.AsType[*dag.UnknownError](err); ok {
+		return fault.ReasonUnknownDependency
+	}
+	return fault.ReasonCycle
+}
+
+// parseTexts parses everything that may refer to outputs, and checks that what it refers to comes first.
+func (c *compiler) parseTexts() {
+	for k := range c.out.ops {
+		op := &c.out.ops[k]
+		place := fmt.Sprintf("operation %q", op.Name)
+		var err error
+		if op.text, err = parseTexts(op.Operation); err != nil {
+			c.fault(fault.ReasonInvalid, "%s: %w", place, err)
+			continue
+		}
+		for _, ref := range op.text.refs {
+			c.checkRef(k, place, ref)
+		}
+	}
+}
+
+func (c *compiler) checkRef(k int, place string, ref expr.Ref) {
+	from := c.find(ref.Operation)
+	switch {
+	case from < 0:
+		c.fault(fault.ReasonUnknownDependency, "%s: %s refers to an operation that does not exist", place, ref)
+	case !c.hardBefore(from, k):
+		c.fault(fault.ReasonInvalid, "%s: %s is known only once %q has succeeded: add it to dependsOn with type Hard", place, ref, ref.Operation)
+	case !offers(&c.out.ops[from], ref.Output):
+		c.fault(fault.ReasonInvalid, "%s: %s: %s", place, ref, outputsOf(&c.out.ops[from]))
+	default:
+		if c.out.ops[from].given == nil {
+			c.out.ops[from].given = map[string]bool{}
+		}
+		c.out.ops[from].given[ref.Output] = true
+	}
+}
+
+// hardBefore reports whether every path of success to k goes through from: a chain of Hard edges leads from one to the other.
+func (c *compiler) hardBefore(from, k int) bool {
+	seen := make([]bool, c.out.graph.N())
+	stack := []int{k}
+	for len(stack) > 0 {
+		at := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for _, arc := range c.out.graph.Preds(at) {
+			if arc.Soft || seen[arc.Op] {
+				continue
+			}
+			if int(arc.Op) == from {
+				return true
+			}
+			seen[arc.Op] = true
+			stack = append(stack, int(arc.Op))
+		}
+	}
+	return false
+}
+
+func (c *compiler) find(name string) int {
+	return slices.IndexFunc(c.out.ops, func(op operation) bool { return op.Name == name })
+}
+
+// checkRecipes asks the catalog about names, versions, parameters, and what excludes or needs what on the same servers.
+func (c *compiler) checkRecipes() {
+	if c.recipes == nil {
+		return
+	}
+	together := map[string][]catalog.Choice{}
+	var order []string
+	for k := range c.out.ops {
+		op := &c.out.ops[k]
+		if op.TaskServiceBatch == nil {
+			continue
+		}
+		target := fmt.Sprint(op.TaskServiceBatch.Targets)
+		if together[target] == nil {
+			order = append(order, target)
+		}
+		for i := range op.TaskServiceBatch.Recipes {
+			if c.checkRecipe(op, &op.TaskServiceBatch.Recipes[i]) {
+				choice := op.TaskServiceBatch.Recipes[i]
+				together[target] = append(together[target], catalog.Choice{Recipe: choice.Name, Version: choice.Version})
+			}
+		}
+	}
+	for _, target := range order {
+		if _, err := catalog.Solve(c.recipes, unique(together[target])); err != nil {
+			c.keep("spec.operations", err)
+		}
+	}
+}
+
+func (c *compiler) checkRecipe(op *operation, choice *v1alpha1.RecipeChoice) bool {
+	place := fmt.Sprintf("operation %q: recipe %q", op.Name, choice.Name)
+	recipe, err := c.recipes.Get(choice.Name)
+	if err == nil {
+		_, err = recipe.Resolve(choice.Version)
+	}
+	if err != nil {
+		c.keep(place, err)
+		return false
+	}
+	if doc, ok := op.text.parameters[choice.Name]; ok && len(doc.Refs()) > 0 {
+		return true // values that are not known yet are checked by the TaskService
+	}
+	parameters, err := decodeParameters(choice.Parameters)
+	if err != nil {
+		c.fault(fault.ReasonInvalid, "%s: parameters: %w", place, err)
+		return false
+	}
+	if _, err := recipe.Validate(parameters, fromSecrets(choice.ParametersFrom)...); err != nil {
+		c.keep(place, err)
+		return false
+	}
+	return true
+}
+
+func decodeParameters(p *v1alpha1.Parameters) (map[string]any, error) {
+	if p == nil || len(p.Raw) == 0 {
+		return nil, nil
+	}
+	var values map[string]any
+	if err := json.Unmarshal(p.Raw, &values); err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+func fromSecrets(sources []v1alpha1.ParameterSource) []string {
+	names := make([]string, 0, len(sources))
+	for _, s := range sources {
+		names = append(names, s.Parameter)
+	}
+	return names
+}
+
+// unique drops repeats of a recipe: two operations may name the same one.
+func unique(choices []catalog.Choice) []catalog.Choice {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(choices, func(c catalog.Choice) bool {
+		again := seen[c.Recipe]
+		seen[c.Recipe] = true
+		return again
+	})
+}

@@ -18,7 +18,7 @@ import (
 
 // Client is a provider.Provider whose cloud lives in another process of this machine.
 type Client struct {
-	base string
+	host string
 	http *http.Client
 }
 
@@ -38,8 +38,11 @@ func Dial(endpoint string) (*Client, error) {
 	// No proxy: a setting meant for the internet must not carry loopback calls away.
 	carrier := &http.Transport{MaxIdleConnsPerHost: 16, DialContext: (&net.Dialer{}).DialContext}
 	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: "http://" + at.Host + "/", http: &http.Client{Transport: carrier, CheckRedirect: noRedirects}}, nil
+	return &Client{host: at.Host, http: &http.Client{Transport: carrier, CheckRedirect: noRedirects}}, nil
 }
+
+// Host returns the address and port of the cloud.
+func (c *Client) Host() string { return c.host }
 
 // Close drops idle connections. The client works on afterwards.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -82,7 +85,7 @@ func (c *Client) call(ctx context.Context, verb Verb, in request) (reply, error)
 	if err != nil {
 		return reply{}, fault.New(fault.Terminal, fault.ReasonInvalid, "the request cannot be written: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+string(verb), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.host+"/"+string(verb), bytes.NewReader(body))
 	if err != nil {
 		return reply{}, fault.New(fault.Terminal, fault.ReasonInvalid, "the request cannot be made: %w", err)
 	}

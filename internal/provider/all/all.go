@@ -1,0 +1,149 @@
+// Package all knows every provider that is built in and opens the one that an account's settings name.
+// It must not know what a provider does: it is the only importer of vendors and holds nothing but the choice.
+package all
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/provider"
+	"github.com/keelway/keelway/internal/provider/local"
+	"github.com/keelway/keelway/internal/provider/mem"
+)
+
+// The types and local drivers that are built in.
+const (
+	TypeLocal     = "Local"
+	DriverProcess = "Process"
+	DriverMemory  = "Memory"
+)
+
+// Spec says which account to reach, and what the installation admits.
+type Spec struct {
+	Type         string   // Local
+	Driver       string   // of type Local: Process | Memory
+	Endpoint     string   // Memory: the URL of a cloud in another process, plain http on loopback; empty for one in this process
+	Installation string   // the installation's id
+	Admitted     []string // local drivers that the installation admits (--local-drivers)
+	StateDir     string   // Process: where its servers are kept
+}
+
+// Opener opens accounts and keeps what they share: one in-process cloud an installation, one driver a state directory.
+// It is safe for concurrent use; Close ends it.
+type Opener struct {
+	memory mem.Options
+
+	mu        sync.Mutex
+	clouds    map[string]*mem.Cloud
+	clients   map[string]*mem.Client
+	processes map[[2]string]*local.Process
+}
+
+// NewOpener returns an opener whose in-process clouds behave as the options say.
+func NewOpener(memory mem.Options) *Opener {
+	return &Opener{
+		memory: memory, clouds: map[string]*mem.Cloud{}, clients: map[string]*mem.Client{},
+		processes: map[[2]string]*local.Process{},
+	}
+}
+
+// Open returns the provider, guarded (see provider.Guarded), and the account that it reaches. It sends nothing. Errors are Terminal:
+// Invalid for settings that name nothing, DriverNotAllowed for a driver that the installation does not admit, NotAllowed
+// for an endpoint or a place where the driver refuses to run.
+func (o *Opener) Open(_ context.Context, spec Spec) (provider.Provider, provider.Account, error) {
+	if err := admit(spec); err != nil {
+		return nil, provider.Account{}, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p, account, err := o.open(spec)
+	if err != nil {
+		return nil, provider.Account{}, fault.During(err, "opening the account of driver %s", spec.Driver)
+	}
+	return provider.Guarded(p, 0), account, nil
+}
+
+func (o *Opener) open(spec Spec) (provider.Provider, provider.Account, error) {
+	switch {
+	case spec.Driver == DriverProcess:
+		p, err := cached(o.processes, [2]string{spec.Installation, spec.StateDir}, func() (*local.Process, error) {
+			return local.NewProcess(local.Options{StateDir: spec.StateDir, Installation: spec.Installation})
+		})
+		if err != nil {
+			return nil, provider.Account{}, err
+		}
+		account, err := p.Account()
+		return p, account, err
+	case spec.Endpoint != "":
+		client, err := cached(o.clients, spec.Endpoint, func() (*mem.Client, error) { return mem.Dial(spec.Endpoint) })
+		if err != nil {
+			return nil, provider.Account{}, err
+		}
+		return client, provider.Account{ID: "local/memory/" + client.Host(), Location: "memory at " + client.Host()}, nil
+	}
+	return o.cloud(spec.Installation), provider.Account{ID: "local/memory/" + spec.Installation, Location: "memory"}, nil
+}
+
+// Cloud returns the in-process cloud of an installation, for whoever wants to look at it from the cloud's side.
+func (o *Opener) Cloud(installation string) *mem.Cloud {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.cloud(installation)
+}
+
+func (o *Opener) cloud(installation string) *mem.Cloud {
+	cloud, _ := cached(o.clouds, installation, func() (*mem.Cloud, error) { return mem.New(o.memory), nil })
+	return cloud
+}
+
+// Close gives handles and idle connections back. What is open works no longer.
+func (o *Opener) Close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key, p := range o.processes {
+		_ = p.Close()
+		delete(o.processes, key)
+	}
+	for key, client := range o.clients {
+		client.Close()
+		delete(o.clients, key)
+	}
+}
+
+func admit(spec Spec) error {
+	invalid := func(format string, args ...any) error {
+		return fault.New(fault.Terminal, fault.ReasonInvalid, format, args...)
+	}
+	drivers := []string{DriverProcess, DriverMemory}
+	switch {
+	case spec.Type != TypeLocal:
+		return invalid("there is no provider type %s; there is: %s", quote(spec.Type), TypeLocal)
+	case !slices.Contains(drivers, spec.Driver):
+		return invalid("there is no local driver %s; there are: %s", quote(spec.Driver), strings.Join(drivers, ", "))
+	case spec.Installation == "":
+		return invalid("the installation has no id")
+	case !slices.Contains(spec.Admitted, spec.Driver):
+		return fault.New(fault.Terminal, fault.ReasonDriverNotAllowed,
+			"the driver %s is not admitted by this installation: start the operator with --local-drivers=%[1]s", spec.Driver)
+	case spec.Driver != DriverMemory && spec.Endpoint != "":
+		return invalid("the driver %s has no endpoint: remove it", spec.Driver)
+	}
+	return nil
+}
+
+func cached[K comparable, V any](kept map[K]V, key K, make func() (V, error)) (V, error) {
+	if have, ok := kept[key]; ok {
+		return have, nil
+	}
+	made, err := make()
+	if err == nil {
+		kept[key] = made
+	}
+	return made, err
+}
+
+func quote(text string) string { return fmt.Sprintf("%.64q", text) }

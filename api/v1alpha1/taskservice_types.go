@@ -131,16 +131,23 @@ type ServiceOnServer struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=80
 	Digest string `json:"digest,omitempty"`
-	// run that is under way on the machine.
+	// run that is under way on the machine; where the service failed, the one that failed.
 	// +optional
 	// +kubebuilder:validation:MaxLength=80
 	Run string `json:"run,omitempty"`
-	// try counts the rounds of check, apply, verify since the input changed.
+	// round numbers the rounds of check, apply, verify on this machine. It never falls, so that no two runs share an id.
+	// +optional
+	Round int32 `json:"round,omitempty"`
+	// try counts the retryable failures since the input changed or the service was ready.
 	// +optional
 	Try int32 `json:"try,omitempty"`
 	// nextTry is when a retryable failure is tried again.
 	// +optional
 	NextTry *metav1.Time `json:"nextTry,omitempty"`
+	// reason of the message in one word: one of the reasons of conditions.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
 	// message for people.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

@@ -14,6 +14,7 @@ const (
 	ReasonConflict          Reason = "Conflict"          // somebody else wrote first; read again
 	ReasonPanic             Reason = "Panic"             // a bug of ours, caught at the edge of one reconcile
 	ReasonDownloadFailed    Reason = "DownloadFailed"    // an artifact or its mirror could not be reached
+	ReasonUnhealthy         Reason = "Unhealthy"         // a service's own health script finds fault with it
 )
 
 // Reasons of waiting: nothing failed.
@@ -50,9 +51,24 @@ const (
 	ReasonTimedOut          Reason = "TimedOut"           // the time given is over
 	ReasonNotAllowed        Reason = "NotAllowed"         // the installation's settings forbid it
 	ReasonCodecUnknown      Reason = "CodecUnknown"       // a ledger of a newer or broken format: refused, never overwritten
+	ReasonCheckpointLost    Reason = "CheckpointLost"     // a workflow's ledger is gone, so what it did cannot be known
 	ReasonSpecChanged       Reason = "SpecChanged"        // the operations changed under a run that had started
 	ReasonMachineLost       Reason = "MachineLost"        // the machine ended by another hand
+	ReasonMachineFailed     Reason = "MachineFailed"      // the provider gave up on the machine
 )
+
+// stops holds the reasons above. A condition carries a reason and no class: whoever reads a condition learns from it whether
+// somebody still works on the object.
+var stops = map[Reason]bool{
+	ReasonInvalid: true, ReasonUnauthenticated: true, ReasonUnauthorized: true, ReasonQuotaExceeded: true, ReasonDriverNotAllowed: true,
+	ReasonNameTaken: true, ReasonIdentityConflict: true, ReasonDuplicateName: true, ReasonUnknownDependency: true, ReasonCycle: true,
+	ReasonRecipeNotFound: true, ReasonRecipeConflict: true, ReasonPlatform: true, ReasonChecksumMismatch: true, ReasonScriptFailed: true,
+	ReasonExpectationFailed: true, ReasonTimedOut: true, ReasonNotAllowed: true, ReasonCodecUnknown: true, ReasonSpecChanged: true,
+	ReasonMachineLost: true, ReasonMachineFailed: true,
+}
+
+// Stops reports whether a Terminal error carries this reason: nothing happens until the input changes.
+func (r Reason) Stops() bool { return stops[r] }
 
 // ReasonNotFound is the reason of Gone.
 const ReasonNotFound Reason = "NotFound"

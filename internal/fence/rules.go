@@ -1,0 +1,43 @@
+package fence
+
+// What the rules name more than once. Doors are what only leaves may open.
+var (
+	doors       = []string{"./internal/provider", "./internal/transport", "./internal/runner", "./internal/remote"}
+	clients     = []string{"sigs.k8s.io/controller-runtime", "k8s.io/client-go"}
+	others      = []string{"./controllers"}
+	loud        = []string{"context", "log", "log/slog", "net", "net/http", "os", "os/exec", "github.com/go-logr/logr"}
+	floor       = []string{} // standard library only
+	restOfHouse = []string{"./api", "./controllers", "./internal", "./cmd", "./hack"}
+)
+
+// Rules are the fences of the house.
+var Rules = []Rule{
+	{Room: "api/v1alpha1", Never: join(restOfHouse, clients)},
+	{Room: "internal/fault", Only: floor, Never: restOfHouse, Silent: true},
+	{Room: "internal/dag", Only: floor, Never: join(restOfHouse, loud), Silent: true},
+	{Room: "internal/saga", Only: floor, Never: join(restOfHouse, loud), Silent: true},
+	{Room: "internal/expr", Never: join(restOfHouse, clients, []string{"net/http", "os", "log"}), Silent: true},
+	{Room: "internal/catalog", Never: join([]string{"./api", "./internal/plan"}, clients, doors, others, []string{"net/http", "os", "os/exec", "log", "context"}), Silent: true},
+	{Room: "internal/plan", Never: join(clients, doors, others, loud, []string{"./internal/children", "./internal/reconcile", "./internal/inventory", "./internal/turnstile"}), Silent: true},
+	{Room: "internal/provider", Only: []string{"./internal/fault", "./internal/transport"}},
+	{Room: "internal/provider/all", Only: []string{"./internal/fault", "./internal/provider"}},
+	{Room: "internal/transport", Only: []string{"./internal/fault", "golang.org/x"}, Never: []string{"./api", "./internal/provider"}},
+	{Room: "internal/runner", Only: []string{"./internal/fault", "./internal/transport"}},
+	{Room: "internal/inventory", Only: []string{"./internal/fault", "./internal/provider", "./internal/plan", "golang.org/x"}},
+	{Room: "internal/turnstile", Only: []string{"./internal/fault", "./internal/provider", "./internal/plan"}},
+	{Room: "internal/children", Never: join(doors, others, []string{"./internal/plan"})},
+	{Room: "internal/reconcile", Never: join(doors, others, []string{"./internal/plan", "./internal/children"})},
+	{Room: "controllers/provider", Never: []string{"./internal/transport", "./internal/runner", "./internal/children", "./internal/provider/all", "./controllers"}},
+	{Room: "controllers/server", Never: []string{"./internal/transport", "./internal/runner", "./internal/children", "./internal/provider/all", "./controllers"}},
+	{Room: "controllers/reach", Never: []string{"./internal/provider", "./internal/runner", "./internal/children", "./internal/transport/all", "./controllers"}},
+	{Room: "controllers/taskservice", Never: []string{"./internal/provider", "./internal/children", "./internal/transport/all", "./controllers"}},
+	{Room: "controllers/run", Never: []string{"./internal/provider", "./internal/children", "./internal/transport/all", "./controllers"}},
+	{Room: "controllers/batchworkflow", Never: join(doors, others, []string{"./internal/inventory", "./internal/turnstile"})},
+}
+
+func join(lists ...[]string) (all []string) {
+	for _, list := range lists {
+		all = append(all, list...)
+	}
+	return all
+}

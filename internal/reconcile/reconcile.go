@@ -4,20 +4,14 @@ package reconcile
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/keelway/keelway/api/v1alpha1"
-	"github.com/keelway/keelway/internal/fault"
 )
 
 // Object is a reconciled kind: a pointer type of api/v1alpha1.
@@ -27,6 +21,7 @@ type Object interface {
 }
 
 // Step is one part of a reconcile. nil means done, go on; any error ends the walk and says by its fault class what comes next.
+// A step changes the object's status only: the frame writes nothing else, and reports a step that changed spec or metadata.
 type Step[T Object] func(ctx context.Context, obj T) error
 
 // Kit is what every controller is given. All fields but Until are required.
@@ -46,7 +41,8 @@ type Part[T Object] struct {
 	Condition string
 	// Reason of that condition when the walk ends without error; "" means Ready.
 	Reason string
-	// Summarise derives phase, Ready, Reconciling and Stalled from the parts. Only for kinds that several controllers write.
+	// Summarise derives phase, Ready, Reconciling, Stalled and observedGeneration from the parts. Only for kinds that several
+	// controllers write; it runs after the walk's own condition is set, and it must be a function of the object alone.
 	Summarise func(T)
 }
 
@@ -54,7 +50,8 @@ type Part[T Object] struct {
 //
 //	deleting: finalize, then the finalizer goes      otherwise: the finalizer comes, then the steps in order
 //
-// Whatever happens, the status is written at most once at the end, and only when it changed; a panic becomes a retried error.
+// Whatever happens, the status is written at most once at the end, and only when it changed. A panic becomes a retried error,
+// and what its walk had not yet recorded is dropped, as if the process had died there.
 // A nil finalize means that the kind holds nothing outside and needs no finalizer.
 func Run[T Object](ctx context.Context, kit Kit, obj T, finalize Step[T], steps ...Step[T]) (ctrl.Result, error) {
 	return RunPart(ctx, kit, Part[T]{}, obj, finalize, steps...)
@@ -62,50 +59,45 @@ func Run[T Object](ctx context.Context, kit Kit, obj T, finalize Step[T], steps 
 
 // RunPart is Run for a controller that decides one condition of a kind that it shares with others.
 func RunPart[T Object](ctx context.Context, kit Kit, part Part[T], obj T, finalize Step[T], steps ...Step[T]) (ctrl.Result, error) {
-	ctx, cancel := kit.bound(ctx)
-	defer cancel()
-	record := newRecord(kit, obj)
-	ctx = context.WithValue(ctx, recordKey{}, record)
-
 	deleting := !obj.GetDeletionTimestamp().IsZero()
-	if deleting && (finalize == nil || !controllerutil.ContainsFinalizer(obj, v1alpha1.Finalizer)) {
-		return ctrl.Result{}, nil
-	}
-	err := guard(func() error { return walk(ctx, kit, obj, deleting, finalize, steps) })
-	if deleting && err == nil {
-		return kit.release(ctx, obj)
-	}
-	if conflict(err) {
-		return Stale, nil
-	}
-	result, verdict := Result(err, deleting)
-	verdict.apply(obj, part.Condition, part.Reason, kit.Now())
-	if part.Summarise != nil {
-		part.Summarise(obj)
-	}
-	if werr := record.write(ctx, obj); werr != nil {
-		return whenLost(werr)
-	}
-	kit.announce(obj, record.first, verdict)
-	if fault.ClassOf(err) == fault.Retry && err != nil && fault.AfterOf(err) == 0 {
-		return ctrl.Result{}, err // the queue's own exponential backoff with its cap
-	}
-	return result, nil
-}
-
-// Stale is the result of a lost compare-and-swap: we acted on an old copy. Look again shortly; it is not an error.
-var Stale = ctrl.Result{RequeueAfter: 200 * time.Millisecond}
-
-func walk[T Object](ctx context.Context, kit Kit, obj T, deleting bool, finalize Step[T], steps []Step[T]) error {
 	if deleting {
-		return finalize(ctx, obj)
+		if finalize == nil || !controllerutil.ContainsFinalizer(obj, v1alpha1.Finalizer) {
+			return ctrl.Result{}, nil
+		}
+		steps = []Step[T]{finalize}
 	}
-	if finalize != nil {
-		if err := kit.hold(ctx, obj); err != nil {
-			return err
+	doing, stop := kit.bound(ctx)
+	defer stop()
+	closing, stop := kit.closing(ctx)
+	defer stop()
+
+	if !deleting && finalize != nil {
+		if err := kit.hold(doing, obj); err != nil {
+			return lost(err, "writing the finalizer")
 		}
 	}
+	record := newRecord(kit, obj)
+	err := guard(ctx, func() error { return walk(context.WithValue(doing, recordKey{}, record), obj, steps) })
+	switch {
+	case err != nil && cut(doing):
+		return Stale, nil // as if the process had died: nothing is known that the next walk does not find again
+	case conflict(err): // another object was written meanwhile; what this walk learnt about its own stays true
+		if err := record.write(closing, obj); err != nil {
+			return lost(err, "writing status")
+		}
+		return Stale, nil
+	case deleting && err == nil:
+		return kit.release(closing, obj)
+	}
+	return conclude(closing, kit, part, obj, record, err)
+}
+
+// walk takes the steps in order. The first error ends it, and so does the end of our time.
+func walk[T Object](ctx context.Context, obj T, steps []Step[T]) error {
 	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := step(ctx, obj); err != nil {
 			return err
 		}
@@ -113,80 +105,28 @@ func walk[T Object](ctx context.Context, kit Kit, obj T, deleting bool, finalize
 	return nil
 }
 
-// bound ends ctx when our lease ends, so that no deed outlives our right to do it.
-func (k Kit) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if k.Until == nil {
-		return context.WithCancel(ctx)
+// conclude writes what the walk's outcome means into the status, tells people once, and says when to look again.
+func conclude[T Object](ctx context.Context, kit Kit, part Part[T], obj T, record *record, outcome error) (ctrl.Result, error) {
+	if panicked(outcome) {
+		record.restore(obj)
 	}
-	return context.WithDeadline(ctx, k.Until())
-}
-
-// hold writes the finalizer before anything is made outside. Children of a workflow carry it from their POST.
-func (k Kit) hold(ctx context.Context, obj client.Object) error {
-	if controllerutil.ContainsFinalizer(obj, v1alpha1.Finalizer) {
-		return nil
-	}
-	return k.patchFinalizers(ctx, obj, controllerutil.AddFinalizer)
-}
-
-// release removes the finalizer. The object may be gone at once, so nothing is written after it.
-func (k Kit) release(ctx context.Context, obj client.Object) (ctrl.Result, error) {
-	err := k.patchFinalizers(ctx, obj, controllerutil.RemoveFinalizer)
-	if err == nil || apierrors.IsNotFound(err) {
-		return ctrl.Result{}, nil
-	}
-	return whenLost(err)
-}
-
-// patchFinalizers patches a copy, because the answer would overwrite what the steps put into the object's status.
-func (k Kit) patchFinalizers(ctx context.Context, obj client.Object, change func(client.Object, string) bool) error {
-	next := obj.DeepCopyObject().(client.Object)
-	change(next, v1alpha1.Finalizer)
-	patch := client.MergeFromWithOptions(obj.DeepCopyObject().(client.Object), client.MergeFromWithOptimisticLock{})
-	if err := k.Client.Patch(ctx, next, patch, k.Owner); err != nil {
-		return err
-	}
-	obj.SetFinalizers(next.GetFinalizers())
-	obj.SetResourceVersion(next.GetResourceVersion())
-	return nil
-}
-
-// guard turns a panic into an error: a bug in one reconcile stays there.
-func guard(do func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			stack := debug.Stack()
-			err = fault.New(fault.Retry, fault.ReasonPanic, "a bug in keelway: %v\n%s", p, stack[:min(len(stack), 2048)])
+	result, verdict := Result(outcome, !obj.GetDeletionTimestamp().IsZero())
+	err := guard(ctx, func() error {
+		verdict.apply(obj, part.Condition, part.Reason, kit.Now())
+		if part.Summarise != nil {
+			part.Summarise(obj)
 		}
-	}()
-	return do()
+		return nil
+	})
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := record.write(ctx, obj); err != nil {
+		return lost(err, "writing status")
+	}
+	kit.announce(obj, record.first)
+	if verdict.Reconciling && result.RequeueAfter == 0 {
+		return ctrl.Result{}, outcome // the queue's own backoff, see Limiter
+	}
+	return result, nil
 }
-
-func conflict(err error) bool { return err != nil && apierrors.IsConflict(err) }
-
-// whenLost is the result of a status or finalizer write that failed: a conflict and a vanished object are no errors.
-func whenLost(err error) (ctrl.Result, error) {
-	if conflict(err) {
-		return Stale, nil
-	}
-	if apierrors.IsNotFound(err) {
-		return ctrl.Result{}, nil
-	}
-	return ctrl.Result{}, fmt.Errorf("writing status: %w", err)
-}
-
-// announce emits one event when the verdict changed what people see.
-func (k Kit) announce(obj Object, before seen, v Verdict) {
-	after, ready := see(obj), Condition(obj, v1alpha1.ReadyCondition)
-	if after == before || ready == nil {
-		return
-	}
-	kind := corev1.EventTypeNormal
-	if v.Stalled {
-		kind = corev1.EventTypeWarning
-	}
-	k.Events.Eventf(obj, nil, kind, ready.Reason, "Reconcile", "%s", ready.Message)
-}
-
-// ErrNoRecord says that Record was called outside of Run.
-var ErrNoRecord = errors.New("reconcile: Record called outside of Run")

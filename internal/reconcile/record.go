@@ -2,14 +2,25 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/fault"
 )
 
-// record holds the object as the API server last gave it to us: what a status write is compared with.
+// ErrNoRecord says that Record was called outside of Run.
+var ErrNoRecord = errors.New("reconcile: Record called outside of Run")
+
+// record holds the object as it was last written or read: what a status write is compared with.
 type record struct {
 	kit   Kit
 	base  client.Object
@@ -23,7 +34,8 @@ func newRecord(kit Kit, obj Object) *record {
 }
 
 // Record writes the object's status now, compare-and-swap by resourceVersion: what a step is about to do is durable before it
-// does it. It is a no-op when nothing changed. A conflict ends the walk; the frame looks again shortly.
+// does it. It is a no-op when nothing changed. Its error must end the walk: the deed was not recorded. A conflict makes the frame
+// look again shortly.
 func Record(ctx context.Context, obj Object) error {
 	r, ok := ctx.Value(recordKey{}).(*record)
 	if !ok {
@@ -32,29 +44,61 @@ func Record(ctx context.Context, obj Object) error {
 	return r.write(ctx, obj)
 }
 
+// write patches the status when it changed, and reports a change of anything else, which it does not write.
 func (r *record) write(ctx context.Context, obj client.Object) error {
-	r.base.SetFinalizers(obj.GetFinalizers()) // written by themselves, see Kit.hold
-	r.base.SetResourceVersion(obj.GetResourceVersion())
 	if equality.Semantic.DeepEqual(r.base, obj) {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(r.base, client.MergeFromWithOptimisticLock{})
-	next := obj.DeepCopyObject().(client.Object)
-	if err := r.kit.Client.Status().Patch(ctx, next, patch, r.kit.Owner); err != nil {
+	status, strayed, err := r.changes(obj)
+	if err != nil {
 		return err
 	}
-	obj.SetResourceVersion(next.GetResourceVersion())
-	r.base = obj.DeepCopyObject().(client.Object)
+	if status != nil {
+		if err := r.patch(ctx, obj, status); err != nil {
+			return err
+		}
+	}
+	if len(strayed) > 0 {
+		return fault.New(fault.Retry, fault.ReasonInternal,
+			"a bug in keelway: a step changed %s of the object; only its status is written", strings.Join(strayed, " and "))
+	}
 	return nil
 }
 
-// seen is what an event is due for when it changes. The message is not part of it: it may count progress.
-type seen struct{ ready, reason string }
-
-func see(obj v1alpha1.Object) seen {
-	c := Condition(obj, v1alpha1.ReadyCondition)
-	if c == nil {
-		return seen{}
+// changes returns the merge patch of the status, nil when it is the same, and the names of the other parts that changed.
+func (r *record) changes(obj client.Object) (json.RawMessage, []string, error) {
+	data, err := client.MergeFrom(r.base).Data(obj)
+	if err != nil {
+		return nil, nil, fmt.Errorf("comparing objects: %w", err)
 	}
-	return seen{ready: string(c.Status), reason: c.Reason}
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(data, &parts); err != nil {
+		return nil, nil, fmt.Errorf("comparing objects: %w", err)
+	}
+	status := parts["status"]
+	delete(parts, "status")
+	return status, slices.Sorted(maps.Keys(parts)), nil
+}
+
+func (r *record) patch(ctx context.Context, obj client.Object, status json.RawMessage) error {
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]string{"resourceVersion": r.base.GetResourceVersion()},
+		"status":   status,
+	})
+	if err != nil {
+		return fmt.Errorf("writing a patch: %w", err)
+	}
+	answer := obj.DeepCopyObject().(client.Object)
+	if err := r.kit.Client.Status().Patch(ctx, answer, client.RawPatch(types.MergePatchType, body), r.kit.Owner); err != nil {
+		return err
+	}
+	r.base = obj.DeepCopyObject().(client.Object)
+	r.base.SetResourceVersion(answer.GetResourceVersion())
+	obj.SetResourceVersion(answer.GetResourceVersion())
+	return nil
+}
+
+// restore makes obj again what was last written or read.
+func (r *record) restore(obj client.Object) {
+	reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(r.base.DeepCopyObject()).Elem())
 }

@@ -16,8 +16,12 @@ import (
 // MaxMessage bounds the message of a condition, in bytes.
 const MaxMessage = 1024
 
-// unknownPause is how soon the outcome of a lost call is looked up.
-const unknownPause = time.Second
+const (
+	// unknownPause is how soon the outcome of a lost call is looked up.
+	unknownPause = time.Second
+	// eventPause is how soon we look again although an event should wake us: an event can be lost, an object must not be.
+	eventPause = time.Minute
+)
 
 // Verdict is what a walk's outcome means to people, before it is written into conditions.
 type Verdict struct {
@@ -30,28 +34,32 @@ type Verdict struct {
 
 // Result says what the outcome of a walk means: when to look again, and what to tell. It is a pure function.
 //
-//	nil      Ready                       no requeue
-//	Wait     Reconciling                 after the pause that the error names; 0: an event will wake us
-//	Unknown  Reconciling                 after one second: look what became of the call
-//	Retry    Reconciling                 after the pause that the error names; 0: the queue's exponential backoff
-//	Terminal Stalled                     no requeue
+//	nil      Ready         no requeue
+//	Wait     Reconciling   after the pause that the error names; 0: an event will wake us, at the latest after a minute
+//	Unknown  Reconciling   after the pause that the error names, at least a second: look what became of the call
+//	Retry    Reconciling   after the pause that the error names; 0: Run returns the error and the queue backs off
 //	Gone     as Retry: a step that meets it unexpectedly looks again
+//	Terminal Stalled       no requeue; while deleting after a minute: a deletion is never given up, and what blocks it, such as
+//	                       credentials in a Secret that nobody watches, may change without an event
 func Result(err error, deleting bool) (ctrl.Result, Verdict) {
 	if err == nil {
 		return ctrl.Result{}, Verdict{Ready: true}
 	}
 	verdict := Verdict{Reason: string(fault.ReasonOf(err)), Message: Bounded(err.Error(), MaxMessage)}
-	switch fault.ClassOf(err) {
-	case fault.Terminal:
-		verdict.Stalled = true
-		return ctrl.Result{}, verdict
-	case fault.Unknown:
-		verdict.Reconciling = true
-		return ctrl.Result{RequeueAfter: max(fault.AfterOf(err), unknownPause)}, verdict
-	default:
-		verdict.Reconciling = true
-		return ctrl.Result{RequeueAfter: fault.AfterOf(err)}, verdict
+	class, after := fault.ClassOf(err), max(fault.AfterOf(err), 0)
+	verdict.Stalled = class == fault.Terminal
+	verdict.Reconciling = !verdict.Stalled
+	switch {
+	case class == fault.Terminal && deleting:
+		after = eventPause
+	case class == fault.Terminal:
+		after = 0
+	case class == fault.Unknown:
+		after = max(after, unknownPause)
+	case class == fault.Wait && after == 0:
+		after = eventPause
 	}
+	return ctrl.Result{RequeueAfter: after}, verdict
 }
 
 // apply writes the verdict into the object's conditions: the walk's own condition, and for Ready also Reconciling and Stalled,
@@ -106,13 +114,17 @@ func Condition(obj v1alpha1.Object, condition string) *metav1.Condition {
 
 // Bounded cuts text to at most n bytes of valid UTF-8 and marks the cut.
 func Bounded(text string, n int) string {
+	const mark = "…"
 	text = strings.ToValidUTF8(text, "�")
 	if len(text) <= n {
 		return text
 	}
-	cut := n - len("…")
+	if n < len(mark) {
+		return ""
+	}
+	cut := n - len(mark)
 	for cut > 0 && !utf8.RuneStart(text[cut]) {
 		cut--
 	}
-	return text[:cut] + "…"
+	return text[:cut] + mark
 }

@@ -1,0 +1,80 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/keelway/keelway/internal/fault"
+)
+
+// Stale is the result of a lost compare-and-swap: we acted on an old copy. Look again shortly; it is not an error.
+var Stale = ctrl.Result{RequeueAfter: 200 * time.Millisecond}
+
+// closingTime is how long the last write may take after the walk's own time was up.
+const closingTime = 10 * time.Second
+
+// errLease is the cause of a context that ended with our lease.
+var errLease = errors.New("the lease has ended")
+
+// bound ends ctx when our lease ends, so that no deed outlives our right to do it.
+func (k Kit) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if k.Until == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadlineCause(ctx, k.Until(), errLease)
+}
+
+// closing is the context of the last write. It outlives a walk that used up the controller's time for one reconcile, so that
+// people see on the object that it did; it never outlives the lease.
+func (k Kit) closing(ctx context.Context) (context.Context, context.CancelFunc) {
+	bounded, stop := k.bound(context.WithoutCancel(ctx))
+	timed, stopTimer := context.WithTimeout(bounded, closingTime)
+	return timed, func() { stopTimer(); stop() }
+}
+
+// cut reports whether a walk ended because its operator is stopping or lost its lease: then it says nothing about the object.
+func cut(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.Canceled) || errors.Is(context.Cause(ctx), errLease)
+}
+
+// bug is the error that a recovered panic becomes.
+type bug struct{ value any }
+
+func (b bug) Error() string { return fmt.Sprintf("a bug in keelway, please report it: %v", b.value) }
+
+func panicked(err error) bool {
+	_, ok := errors.AsType[bug](err)
+	return ok
+}
+
+// guard turns a panic into an error: a bug in one reconcile stays there. The stack goes to the log and not to the object,
+// where it would be of no use to a reader and different each time.
+func guard(ctx context.Context, do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			found := bug{p}
+			ctrl.LoggerFrom(ctx).Error(found, "panic in a reconcile", "stack", string(debug.Stack()))
+			err = &fault.Error{Class: fault.Retry, Reason: fault.ReasonPanic, Err: found}
+		}
+	}()
+	return do()
+}
+
+func conflict(err error) bool { return err != nil && apierrors.IsConflict(err) }
+
+// lost is the result of a write that failed: a conflict and a vanished object are no errors.
+func lost(err error, doing string) (ctrl.Result, error) {
+	switch {
+	case conflict(err):
+		return Stale, nil
+	case apierrors.IsNotFound(err):
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{}, fault.During(err, "%s", doing)
+}

@@ -68,10 +68,10 @@ func guard(ctx context.Context, do func() error) (err error) {
 
 func conflict(err error) bool { return err != nil && apierrors.IsConflict(err) }
 
-// lost is the result of a write that failed: a conflict and a vanished object are no errors.
-func lost(err error, doing string) (ctrl.Result, error) {
+// lost is the result of a write that failed: a conflict, a vanished object and the end of our lease are no errors.
+func lost(ctx context.Context, err error, doing string) (ctrl.Result, error) {
 	switch {
-	case conflict(err):
+	case conflict(err), cut(ctx):
 		return Stale, nil
 	case apierrors.IsNotFound(err):
 		return ctrl.Result{}, nil

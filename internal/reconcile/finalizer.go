@@ -21,7 +21,7 @@ func (k Kit) hold(ctx context.Context, obj client.Object) error {
 // release removes the finalizer. The object may be gone at once, so nothing is written after it.
 func (k Kit) release(ctx context.Context, obj client.Object) (ctrl.Result, error) {
 	if err := k.patchFinalizers(ctx, obj, controllerutil.RemoveFinalizer); err != nil {
-		return lost(err, "removing the finalizer")
+		return lost(ctx, err, "removing the finalizer")
 	}
 	return ctrl.Result{}, nil
 }

@@ -34,7 +34,8 @@ func TestAnEndedLeaseDoesNothing(t *testing.T) {
 
 func TestTheLeaseEndsDuringAWalk(t *testing.T) {
 	r := newRig(t, held)
-	r.kit.Until = func() time.Time { return time.Now().Add(20 * time.Millisecond) }
+	until := time.Now().Add(20 * time.Millisecond)
+	r.kit.Until = func() time.Time { return until }
 	result, err := r.run(background, nothing, func(ctx context.Context, p *v1alpha1.Provider) error {
 		p.Status.Account = "not ours to write any more"
 		<-ctx.Done()
@@ -67,5 +68,18 @@ func TestAWalkThatTakesTooLongIsShown(t *testing.T) {
 	})
 	if err == nil || r.ready() != "False/InternalError" {
 		t.Errorf("Run = %v, Ready = %s: people must see that it does not come to an end", err, r.ready())
+	}
+}
+
+func TestNoStatusWriteAfterTheLease(t *testing.T) {
+	r := newRig(t, held)
+	until := time.Now().Add(20 * time.Millisecond)
+	r.kit.Until = func() time.Time { return until }
+	result, err := r.run(background, nothing, func(ctx context.Context, _ *v1alpha1.Provider) error {
+		<-ctx.Done()
+		return nil // it did not look
+	})
+	if err != nil || result != reconcile.Stale || len(r.writes) != 0 {
+		t.Errorf("Run = %v, %v, writes %v", result, err, r.writes)
 	}
 }

@@ -73,7 +73,7 @@ func RunPart[T Object](ctx context.Context, kit Kit, part Part[T], obj T, finali
 
 	if !deleting && finalize != nil {
 		if err := kit.hold(doing, obj); err != nil {
-			return lost(err, "writing the finalizer")
+			return lost(doing, err, "writing the finalizer")
 		}
 	}
 	record := newRecord(kit, obj)
@@ -83,7 +83,7 @@ func RunPart[T Object](ctx context.Context, kit Kit, part Part[T], obj T, finali
 		return Stale, nil // as if the process had died: nothing is known that the next walk does not find again
 	case conflict(err): // another object was written meanwhile; what this walk learnt about its own stays true
 		if err := record.write(closing, obj); err != nil {
-			return lost(err, "writing status")
+			return lost(closing, err, "writing status")
 		}
 		return Stale, nil
 	case deleting && err == nil:
@@ -122,7 +122,7 @@ func conclude[T Object](ctx context.Context, kit Kit, part Part[T], obj T, recor
 		return ctrl.Result{}, err
 	}
 	if err := record.write(ctx, obj); err != nil {
-		return lost(err, "writing status")
+		return lost(ctx, err, "writing status")
 	}
 	kit.announce(obj, record.first)
 	if verdict.Reconciling && result.RequeueAfter == 0 {

@@ -117,6 +117,23 @@ func TestNoStepWithoutTheFinalizer(t *testing.T) {
 	}
 }
 
+// A merge patch replaces the whole list: without the lock we would take away what somebody else has just added.
+func TestTheFinalizerOfSomebodyElseStays(t *testing.T) {
+	r := newRig(t)
+	old := r.get()
+	other := r.get()
+	other.Finalizers = []string{"example.com/other"}
+	if err := r.store.Update(background, other); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := reconcile.Run(background, r.kit, old, nothing, nothing); err != nil || result != reconcile.Stale {
+		t.Errorf("Run = %v, %v, want Stale", result, err)
+	}
+	if diff := cmp.Diff([]string{"example.com/other"}, r.get().Finalizers); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestNilFinalizeTakesNoFinalizer(t *testing.T) {
 	r := newRig(t)
 	if _, err := r.run(background, nil, nothing); err != nil {

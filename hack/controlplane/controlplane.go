@@ -23,6 +23,9 @@ type Options struct {
 	Log io.Writer
 	// Assets are the binaries to run; the zero value: those of Binaries.
 	Assets Assets
+	// CRDs are files or directories of CustomResourceDefinitions, installed before the controller manager starts: its garbage
+	// collector looks for new kinds only every 30 s, and until then ignores their owner references.
+	CRDs []string
 	// NoControllerManager leaves the controller manager out: then nothing is garbage-collected and no namespace ever goes.
 	NoControllerManager bool
 	// AuditLog has the API server log every write, to be read with ReadAudit(AuditLog()).

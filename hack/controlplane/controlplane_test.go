@@ -48,6 +48,39 @@ func kubectl(t *testing.T, plane *ControlPlane, stdin string, args ...string) st
 
 const configMap = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":%q,"namespace":"made-here","ownerReferences":%s}}`
 
+const thingCRD = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.test.keelway.dev}
+spec:
+  group: test.keelway.dev
+  scope: Namespaced
+  names: {plural: things, singular: thing, kind: Thing}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+`
+
+func TestCollectorKnowsCRDsFromTheStart(t *testing.T) {
+	path := t.TempDir() + "/things.yaml"
+	putFile(t, path, thingCRD, 0o600)
+	plane := begin(t, Options{CRDs: []string{path}})
+	start := time.Now()
+	thing := `{"apiVersion":"test.keelway.dev/v1","kind":"Thing","metadata":{"name":%q,"ownerReferences":%s}}`
+	kubectl(t, plane, fmt.Sprintf(thing, "owner", "[]"), "create", "-f", "-")
+	uid := kubectl(t, plane, "", "get", "thing", "owner", "-o", "jsonpath={.metadata.uid}")
+	owned := fmt.Sprintf(`[{"apiVersion":"test.keelway.dev/v1","kind":"Thing","name":"owner","uid":%q}]`, uid)
+	kubectl(t, plane, fmt.Sprintf(thing, "child", owned), "create", "-f", "-")
+	kubectl(t, plane, "", "delete", "thing", "owner")
+	waitFor(t, "the child to go with its owner", func() error {
+		if out := kubectl(t, plane, "", "get", "things", "-o", "name"); out != "" {
+			return fmt.Errorf("left are %s", out)
+		}
+		return nil
+	})
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("collecting took %s: the collector learned of the kind later than at its start", took)
+	}
+}
+
 func TestControlPlane(t *testing.T) {
 	plane := begin(t, Options{AuditLog: true})
 	gone := func(t *testing.T, kind, name string) {

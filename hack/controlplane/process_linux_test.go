@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -46,20 +45,12 @@ func TestChildrenDieWithTheirParent(t *testing.T) {
 	})
 }
 
-// beParent starts a child, lets Go end as many threads as it likes, and waits to be killed.
+// beParent starts a child and waits to be killed.
 func beParent(dir string) {
 	p, err := launch("child", "sleep", []string{"600"}, dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
-	}
-	for range 10 { // a goroutine that ends with its thread locked takes the thread with it
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			runtime.LockOSThread()
-		}()
-		<-ended
 	}
 	fmt.Printf("child %d\n", p.cmd.Process.Pid)
 	<-p.done

@@ -36,6 +36,9 @@ func (c *ControlPlane) bringUp(ctx context.Context) error {
 	if err := c.startAPIServer(ctx); err != nil {
 		return err
 	}
+	if err := c.installCRDs(ctx); err != nil {
+		return err
+	}
 	if c.options.NoControllerManager {
 		return nil
 	}
@@ -114,6 +117,24 @@ func (c *ControlPlane) startAPIServer(ctx context.Context) error {
 	}
 	c.kubeconfig, err = c.KubeconfigFor("admin", administrators)
 	return err
+}
+
+// installCRDs applies by the server's side, as kubectl's own way refuses large definitions, and waits until they are served.
+func (c *ControlPlane) installCRDs(ctx context.Context) error {
+	if len(c.options.CRDs) == 0 {
+		return nil
+	}
+	apply := []string{"apply", "--server-side"}
+	for _, path := range c.options.CRDs {
+		apply = append(apply, "--filename="+path)
+	}
+	if _, err := c.Kubectl(ctx, nil, apply...); err != nil {
+		return fmt.Errorf("installing CRDs: %w", err)
+	}
+	if _, err := c.Kubectl(ctx, nil, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"); err != nil {
+		return fmt.Errorf("installing CRDs: %w", err)
+	}
+	return nil
 }
 
 // startControllerManager waits for what the controller manager makes in every namespace: without these no pod can be created.

@@ -68,6 +68,10 @@ func up(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("controlplane up", flag.ContinueOnError)
 	flags.StringVar(&options.Dir, "dir", "", "keep data, keys and logs here, and continue what is there (default: a temporary directory)")
 	flags.StringVar(&readyFile, "ready-file", "", "write the kubeconfig's path here once ready, and remove the file at the end")
+	flags.Func("crds", "install the CRDs of this file or directory first (may be repeated)", func(path string) error {
+		options.CRDs = append(options.CRDs, path)
+		return nil
+	})
 	flags.BoolVar(&options.NoControllerManager, "no-controller-manager", false, "leave kube-controller-manager out")
 	flags.BoolVar(&options.AuditLog, "audit", false, "log every write to logs/audit.log in the directory")
 	flags.BoolVar(&options.NoFsync, "no-fsync", false, "do not wait for the disk: quicker, and not for benchmarks")

@@ -14,7 +14,7 @@ const (
 	MaxInstances   = 120_000 // instances of all operations
 	MaxPreds       = 64      // predecessors of an operation
 	MaxName        = 253     // bytes of a name, type or key
-	MaxKeys        = 4 << 20 // bytes of all keys
+	MaxKeys        = 1 << 20 // bytes of all keys: what is stored must fit into one object
 	MaxOutputs     = 4 << 10 // bytes of keys and values of an operation's outputs
 	MaxAllOutputs  = 64 << 10
 	MaxMessage     = 512 // bytes of an operation's message; longer ones are cut
@@ -69,7 +69,7 @@ type Ledger struct {
 	Phases   []Phase
 	Attempts []uint16 // attempts ordered so far; stops at 65535
 	Starts   []int32  // when the present attempt (or undo) was ordered
-	Begun    []int32  // when its child left the queue: an attempt's time counts from here
+	Begun    []int32  // when its child left the queue: an attempt's time counts from here; None again once it ended
 	Ends     []int32  // when it ended: the forward direction, or once that is undone the way back
 	Retries  []int32  // when the next attempt is due; set in Retrying only
 	Reasons  []uint8  // why it last failed: index for Reason; 0 = it did not

@@ -62,7 +62,8 @@ func (l *Ledger) Postpone(i int, due int64, reason, message string) error {
 }
 
 // Settle records an end, forward (Succeeded … Unknown) or backward (Undone, UndoFailed, Irreversible), at now (Unix seconds).
-// reason and message say what went wrong; both are empty when nothing did, and a success keeps neither.
+// reason and message say what went wrong; both are empty when nothing did, and a success keeps neither. Begun is forgotten:
+// it is of use only while something is under way, and would make ledgers half as large again.
 func (l *Ledger) Settle(i int, to Phase, now int64, reason, message string) error {
 	if !to.Terminal() || to == Undoing {
 		return &TransitionError{From: l.Phases[i], To: to, Instance: i, Why: "that is not an end"}
@@ -74,9 +75,14 @@ func (l *Ledger) Settle(i int, to Phase, now int64, reason, message string) erro
 	if err := l.Set(i, to); err != nil {
 		return err
 	}
-	l.Ends[i], l.Retries[i] = l.At(now), None
-	if to == Succeeded {
+	l.Begun[i], l.Ends[i], l.Retries[i] = None, l.At(now), None
+	switch to {
+	case Succeeded:
 		l.Reasons[i] = 0
+		l.forgive(int(l.opOf[i]))
+		return nil
+	case Skipped:
+		l.Reasons[i] = number
 		l.forgive(int(l.opOf[i]))
 		return nil
 	}

@@ -38,10 +38,11 @@ func (k Kit) closing(ctx context.Context) (context.Context, context.CancelFunc) 
 	return timed, func() { stopTimer(); stop() }
 }
 
-// cut reports whether a walk ended because its operator is stopping or lost its lease: then it says nothing about the object.
-func cut(ctx context.Context) bool {
-	return errors.Is(ctx.Err(), context.Canceled) || errors.Is(context.Cause(ctx), errLease)
-}
+// expired reports whether our lease has ended: then nothing of ours may be written any more.
+func expired(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errLease) }
+
+// stopping reports whether the operator is ending: then an error says nothing about the object.
+func stopping(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // bug is the error that a recovered panic becomes.
 type bug struct{ value any }
@@ -71,7 +72,7 @@ func conflict(err error) bool { return err != nil && apierrors.IsConflict(err) }
 // lost is the result of a write that failed: a conflict, a vanished object and the end of our lease are no errors.
 func lost(ctx context.Context, err error, doing string) (ctrl.Result, error) {
 	switch {
-	case conflict(err), cut(ctx):
+	case conflict(err), expired(ctx):
 		return Stale, nil
 	case apierrors.IsNotFound(err):
 		return ctrl.Result{}, nil

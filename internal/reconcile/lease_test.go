@@ -12,7 +12,7 @@ import (
 
 func TestDeedsEndWithTheLease(t *testing.T) {
 	r := newRig(t, held)
-	until := time.Now().Add(time.Hour)
+	until := time.Now().Add(3 * time.Second)
 	r.kit.Until = func() time.Time { return until }
 	_, _ = r.run(background, nothing, func(ctx context.Context, _ *v1alpha1.Provider) error {
 		if got, bounded := ctx.Deadline(); !bounded || !got.Equal(until) {
@@ -20,6 +20,22 @@ func TestDeedsEndWithTheLease(t *testing.T) {
 		}
 		return nil
 	})
+	if !r.until.Equal(until) {
+		t.Errorf("the deadline of the status write is %v, want the lease's %v", r.until, until)
+	}
+}
+
+func TestTheLeaseEndsDuringAWrite(t *testing.T) {
+	r := newRig(t, held)
+	until := time.Now().Add(20 * time.Millisecond)
+	r.kit.Until = func() time.Time { return until }
+	r.spoil = func(string) error {
+		<-time.After(time.Until(until) + 10*time.Millisecond)
+		return context.DeadlineExceeded
+	}
+	if result, err := r.run(background, nothing, nothing); err != nil || result != reconcile.Stale {
+		t.Errorf("Run = %v, %v, want Stale", result, err)
+	}
 }
 
 func TestAnEndedLeaseDoesNothing(t *testing.T) {

@@ -79,7 +79,7 @@ func RunPart[T Object](ctx context.Context, kit Kit, part Part[T], obj T, finali
 	record := newRecord(kit, obj)
 	err := guard(ctx, func() error { return walk(context.WithValue(doing, recordKey{}, record), obj, steps) })
 	switch {
-	case err != nil && cut(doing):
+	case expired(doing), err != nil && stopping(doing):
 		return Stale, nil // as if the process had died: nothing is known that the next walk does not find again
 	case conflict(err): // another object was written meanwhile; what this walk learnt about its own stays true
 		if err := record.write(closing, obj); err != nil {

@@ -33,7 +33,9 @@ type rig struct {
 	kit    reconcile.Kit
 	writes []string
 	// spoil is asked before each write; its error is the answer.
-	spoil  func(write string) error
+	spoil func(write string) error
+	// until is the deadline that the last write was given.
+	until  time.Time
 	events *events.FakeRecorder
 }
 
@@ -72,6 +74,7 @@ func (r *rig) wrote(ctx context.Context, name string, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	r.until, _ = ctx.Deadline()
 	if r.spoil != nil {
 		if err := r.spoil(name); err != nil {
 			return err

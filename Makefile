@@ -1,0 +1,64 @@
+# Keelway. `make help` lists what there is. A machine with Go (and a shell, make, git) is enough for every target but image.
+SHELL := /bin/sh
+BIN := $(CURDIR)/bin
+GO ?= go
+CONTROLLER_GEN := $(BIN)/controller-gen
+# Packages share one machine: two at a time, so that every control plane of the tests gets its share.
+TEST_PARALLEL ?= 2
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-zA-Z_-]+:.*## /{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## three servers, an etcd cluster across them, a check; CRASH=1 kills the operator, FAIL=1 breaks it, KEEP=1 leaves it running
+	@CRASH=$(CRASH) FAIL=$(FAIL) KEEP=$(KEEP) $(BIN)/demo
+
+.PHONY: test
+test: ## every test: unit, property, conformance, and the suites against a real API server
+	@$(GO) run ./hack/controlplane/cmd/controlplane build
+	KEELWAY_REQUIRE_LAB=1 $(GO) test -p $(TEST_PARALLEL) ./...
+
+.PHONY: test-unit
+test-unit: ## only what needs no API server (-short)
+	$(GO) test -short ./...
+
+.PHONY: build
+build: ## the operator and the demo, into bin/
+	@$(GO) build -o $(BIN)/ ./cmd/... ./hack/demo
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## code, CRDs and roles from the types' and controllers' markers
+	$(CONTROLLER_GEN) object paths=./api/...
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=keelway-manager paths=./controllers/... output:rbac:dir=config/rbac
+	$(GO) run ./hack/verify/charts
+
+$(CONTROLLER_GEN): hack/tools/go.mod
+	@mkdir -p $(BIN)
+	$(GO) build -C hack/tools -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+.PHONY: verify
+verify: generate ## regenerate, format, vet, tidy; fails when that changes anything
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+	@git diff --exit-code -- api config charts || { echo "generated files are stale: commit what 'make generate' wrote"; exit 1; }
+
+.PHONY: bench
+bench: ## Go benchmarks of the deciding packages, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/dag ./internal/saga ./internal/plan
+
+.PHONY: controlplane
+controlplane: ## build the control plane of tests and demo into the cache
+	$(GO) run ./hack/controlplane/cmd/controlplane build
+
+.PHONY: image
+image: ## the operator's container image (needs Docker)
+	docker build -t keelway/manager:dev .
+
+.PHONY: clean
+clean: ## remove bin/; the cached control plane stays
+	rm -rf $(BIN)

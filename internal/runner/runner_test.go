@@ -19,6 +19,7 @@ import (
 )
 
 func TestRunFromStartToForget(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if got := m.poll(t, "r1"); got.State != runner.Missing {
 		t.Fatalf("before the start: %+v", got)
@@ -57,6 +58,7 @@ func TestRunFromStartToForget(t *testing.T) {
 }
 
 func TestStartTwiceRunsOnce(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	once := runner.Script{Body: `echo x >>"$KEELWAY_ROOT/ran"; until [ -e "$KEELWAY_ROOT/go" ]; do sleep 0.05; done`}
 	for range 3 {
@@ -75,6 +77,7 @@ func TestStartTwiceRunsOnce(t *testing.T) {
 }
 
 func TestWhatTheScriptSees(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	got := m.run(t, "r1", runner.Script{Body: `umask; cat; [ "$KEELWAY_RUN" = "$PWD" ] && echo here; ls -l inputs | wc -l
 		for fd in /proc/self/fd/*; do case $(readlink "$fd") in */keelway/*) readlink "$fd";; esac; done
@@ -92,6 +95,7 @@ func TestWhatTheScriptSees(t *testing.T) {
 }
 
 func TestInputsAreForTheOwnerOnly(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.start(t, "r1", runner.Script{Body: "echo up; sleep 600", Files: map[string][]byte{"key": []byte("k")}})
 	eventually(t, "the script prints", func() bool { return m.poll(t, "r1").Tail == "up\n" })
@@ -106,6 +110,7 @@ func TestInputsAreForTheOwnerOnly(t *testing.T) {
 }
 
 func TestTimeoutEndsTheWholeGroup(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	got := m.run(t, "r1", runner.Script{
 		Body: `trap 'echo asked to end' TERM
@@ -124,6 +129,7 @@ func TestTimeoutEndsTheWholeGroup(t *testing.T) {
 }
 
 func TestScriptThatEndsInTimeIsNotTimedOut(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if got := m.run(t, "r1", runner.Script{Body: "kill -s KILL $$", Timeout: time.Minute}); got.TimedOut || got.Code != 137 {
 		t.Fatalf("got %+v", got)
@@ -134,6 +140,7 @@ func TestScriptThatEndsInTimeIsNotTimedOut(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.start(t, "r1", runner.Script{Body: "trap '' TERM; sleep 600 & sleep 600"})
 	m.await(t, "r1", runner.Running)
@@ -155,6 +162,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestStopKeepsTheCodeOfARunThatEnded(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.run(t, "r1", runner.Script{Body: "exit 3"})
 	if err := runner.Stop(t.Context(), m, "r1"); err != nil {
@@ -166,6 +174,7 @@ func TestStopKeepsTheCodeOfARunThatEnded(t *testing.T) {
 }
 
 func TestForgetRefusesALivingRun(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.start(t, "r1", runner.Script{Body: "sleep 600"})
 	if err := runner.Forget(t.Context(), m, "r1"); !fault.IsWait(err) {
@@ -177,6 +186,7 @@ func TestForgetRefusesALivingRun(t *testing.T) {
 }
 
 func TestLostRun(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	script := runner.Script{Body: `echo x >>"$KEELWAY_ROOT/ran"; echo so far; sleep 600`, Mutating: true}
 	m.start(t, "r1", script)
@@ -213,6 +223,7 @@ func TestLostRun(t *testing.T) {
 }
 
 func TestSupervisorKilledWhileTheScriptRuns(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.start(t, "r1", runner.Script{Body: `until [ -e "$KEELWAY_ROOT/go" ]; do sleep 0.05; done`, Mutating: true})
 	m.await(t, "r1", runner.Running)
@@ -232,6 +243,7 @@ func TestSupervisorKilledWhileTheScriptRuns(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	lacking := script.New(script.Rules(script.Rule{Result: transport.Result{Exit: 71, Stderr: []byte("the machine lacks flock\n")}}))
 	err := runner.Start(t.Context(), lacking, "r1", runner.Script{Body: "true"})
 	if !fault.IsTerminal(err) || fault.ReasonOf(err) != fault.ReasonPlatform || !strings.Contains(err.Error(), "flock") {
@@ -272,6 +284,7 @@ func TestMachineThatLacksFlock(t *testing.T) {
 }
 
 func TestNothingReturnsUnknown(t *testing.T) {
+	t.Parallel()
 	lost := fault.New(fault.Unknown, fault.ReasonOutcomeUnknown, "reply lost")
 	tr := script.New(script.Rules(script.Rule{Err: lost}))
 	_, polled := runner.Poll(t.Context(), tr, "r1")
@@ -286,6 +299,7 @@ func TestNothingReturnsUnknown(t *testing.T) {
 }
 
 func TestSimulatedMachinesSpeakTheProtocol(t *testing.T) {
+	t.Parallel()
 	machines := &script.Machines{}
 	open := func(id string) transport.Transport {
 		tr, err := machines.Open(transport.Access{Target: id})

@@ -7,7 +7,7 @@ umask 077
 identify $$ >supervisor
 if [ "$mutating" = 1 ]; then
 	exec 9>>../../lock
-	flock 9 || exit 1
+	flock 9 8>&- || exit 1 # the waiter alone must not look like a living run
 fi
 [ -e stopped ] && exit 0
 date +%s >begun.new && mv begun.new begun || exit 1

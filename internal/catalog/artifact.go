@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"fmt"
 	"net/url"
 	"path"
 	"strings"
@@ -18,10 +17,11 @@ type Mirror struct {
 // checkMirrors refuses mirrors that cannot be fetched from.
 func checkMirrors(mirrors []Mirror) error {
 	for i, m := range mirrors {
-		for name, text := range map[string]string{"prefix": m.Prefix, "url": m.URL} {
-			if problem := badURL(text); problem != "" {
-				return fault.New(fault.Terminal, fault.ReasonInvalid, "mirrors[%d].%s: %s: %q", i, name, problem, clip(text))
-			}
+		if problem := badURL(m.Prefix); problem != "" {
+			return fault.New(fault.Terminal, fault.ReasonInvalid, "mirrors[%d].prefix: %s: %q", i, problem, clip(m.Prefix))
+		}
+		if problem := badURL(m.URL); problem != "" {
+			return fault.New(fault.Terminal, fault.ReasonInvalid, "mirrors[%d].url: %s: %q", i, problem, clip(m.URL))
 		}
 	}
 	return nil
@@ -101,7 +101,7 @@ func (r *Recipe) renderURL(where string, values values) (string, error) {
 		return "", err
 	}
 	if problem := badURL(text); problem != "" {
-		return "", fault.New(fault.Terminal, fault.ReasonInvalid, "recipe %s: %s: %s: %q", r.Name, where, problem, fmt.Sprint(clip(text)))
+		return "", fault.New(fault.Terminal, fault.ReasonInvalid, "recipe %s: %s: %s: %q", r.Name, where, problem, clip(text))
 	}
 	return text, nil
 }

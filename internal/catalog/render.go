@@ -205,7 +205,7 @@ func (r *Recipe) renderFiles(in Input, v values) (map[string][]byte, error) {
 
 func (r *Recipe) renderOutputs(v values) (map[string]string, error) {
 	outputs, total := map[string]string{}, 0
-	for name := range r.Outputs {
+	for _, name := range slices.Sorted(maps.Keys(r.Outputs)) {
 		text, err := r.execute("spec.outputs."+name, v)
 		if err != nil {
 			return nil, err

@@ -69,24 +69,3 @@ func TestResolveProperty(t *testing.T) {
 		}
 	})
 }
-
-func TestAdmits(t *testing.T) {
-	tests := map[string]struct {
-		reason              string
-		constraint, version string
-		want                bool
-	}{
-		"absent":       {reason: "what was resolved once stays", version: "1.2.3", want: true},
-		"exact":        {reason: "the same", constraint: "v1.2.3", version: "1.2.3", want: true},
-		"other":        {reason: "another", constraint: "1.2.4", version: "1.2.3"},
-		"range":        {reason: "still within", constraint: "1.2", version: "1.2.3", want: true},
-		"beyond range": {reason: "no longer within", constraint: ">=1.3", version: "1.2.3"},
-		"nonsense":     {reason: "allows nothing", constraint: "latest", version: "1.2.3"},
-		"no version":   {reason: "nothing was resolved yet", constraint: "1.2", version: ""},
-	}
-	for name, tt := range tests {
-		if got := Admits(tt.constraint, tt.version); got != tt.want {
-			t.Errorf("%s (%s): got %v", name, tt.reason, got)
-		}
-	}
-}

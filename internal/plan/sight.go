@@ -31,9 +31,9 @@ type Sight struct {
 // Sights are what was seen, by instance.
 type Sights map[int]Sight
 
-// Refused is the sight of a child that could not be made: the API server or a foreign object is in the way. It counts for
+// NotMade is the sight of a child that could not be made: the API server or a foreign object is in the way. It counts for
 // the attempt that was to make it.
-func Refused(attempt int32, err error) Sight {
+func NotMade(attempt int32, err error) Sight {
 	return Sight{Exists: true, Stalled: true, Asked: attempt, Answered: attempt, Reason: string(fault.ReasonOf(err)), Message: err.Error()}
 }
 

@@ -21,7 +21,7 @@ func (a *advance) start() {
 	room := a.w.limit() - int(counts.Live())
 	a.outcomes = a.outcomes[:0]
 	for k := range a.w.ops {
-		a.outcomes = append(a.outcomes, outcome(a.l.OpCounts(k)))
+		a.outcomes = append(a.outcomes, outcomeOf(a.l.OpCounts(k)))
 	}
 	for _, k32 := range a.w.graph.Urgent() { // a topological order, so one pass sees the consequences of its own steps
 		k := int(k32)
@@ -34,11 +34,11 @@ func (a *advance) start() {
 		case dag.Start:
 			room = a.startOperation(k, room)
 		}
-		a.outcomes[k] = outcome(a.l.OpCounts(k))
+		a.outcomes[k] = outcomeOf(a.l.OpCounts(k))
 	}
 }
 
-func outcome(c *saga.Counts) dag.Outcome {
+func outcomeOf(c *saga.Counts) dag.Outcome {
 	switch {
 	case c.Settled() < c.Total():
 		return dag.Open

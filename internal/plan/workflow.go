@@ -22,6 +22,9 @@ const (
 	KindRun         = "Run"
 )
 
+// Recipes is the catalog that Compile asks.
+type Recipes = catalog.Catalog
+
 // Workflow is a BatchWorkflow's spec, checked and compiled once a generation. It never changes and may be shared.
 type Workflow struct {
 	namespace, name string
@@ -51,7 +54,7 @@ type operation struct {
 // Compile checks the workflow and prepares it for Advance and Act. It reports every fault at once: the error is Terminal, its
 // reason that of the first fault. It is the same function that an offline validation calls. A nil catalog skips what only
 // recipes can tell.
-func Compile(w *v1alpha1.BatchWorkflow, recipes *catalog.Catalog) (*Workflow, error) {
+func Compile(w *v1alpha1.BatchWorkflow, recipes *Recipes) (*Workflow, error) {
 	c := &compiler{
 		out:     &Workflow{namespace: w.Namespace, name: w.Name, generation: w.Generation, spec: w.Spec.DeepCopy()},
 		recipes: recipes,

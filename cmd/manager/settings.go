@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// settings are everything that an installation decides about its operator.
+type settings struct {
+	metrics, health string
+	leaderElect     bool
+	leaseNamespace  string
+	watchNamespace  string
+	workers         int
+	logFormat       string
+	localDrivers    []string
+	checkAllow      []netip.Prefix
+	stateDir        string
+	version         bool
+}
+
+// parseSettings reads flags, and for those that are not given the file named by --config: the same names without dashes.
+func parseSettings(args []string) (settings, error) {
+	var s settings
+	var drivers, allow, file string
+	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
+	flags.StringVar(&s.metrics, "metrics-bind-address", "0", "address of the metrics endpoint; 0: none")
+	flags.StringVar(&s.health, "health-probe-bind-address", "0", "address of /healthz and /readyz; 0: none")
+	flags.BoolVar(&s.leaderElect, "leader-elect", false, "let one of several replicas act")
+	flags.StringVar(&s.leaseNamespace, "leader-elect-namespace", "", "namespace of the lease; default: the operator's own")
+	flags.StringVar(&s.watchNamespace, "watch-namespace", "", "look at this namespace only; default: all")
+	flags.IntVar(&s.workers, "workers", 8, "objects of a kind that are worked on at once")
+	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&drivers, "local-drivers", "", "drivers of local Providers that are admitted, comma-separated: Process (isolates nothing), Memory; default: none")
+	flags.StringVar(&allow, "check-allow", "", "networks that checks without a target may reach from the operator, comma-separated: 10.0.0.0/8,…; default: none")
+	flags.StringVar(&s.stateDir, "state-dir", defaultStateDir(), "where the driver Process keeps its servers")
+	flags.StringVar(&file, "config", "", "YAML file with any of these settings")
+	flags.BoolVar(&s.version, "version", false, "print the version and end")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("unexpected argument %q: settings are flags", flags.Arg(0))
+	}
+	if file != "" {
+		if err := readFile(flags, file); err != nil {
+			return s, err
+		}
+	}
+	return s, s.finish(drivers, allow)
+}
+
+// readFile sets the flags that were not given from a file.
+func readFile(flags *flag.FlagSet, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading settings: %w", err)
+	}
+	var values map[string]any
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return fmt.Errorf("reading settings from %s: %w", file, err)
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var faults []error
+	for name, value := range values {
+		if given[name] {
+			continue
+		}
+		if name == "config" || flags.Lookup(name) == nil {
+			faults = append(faults, fmt.Errorf("%s: %q is not a setting", file, name))
+			continue
+		}
+		if list, ok := value.([]any); ok {
+			value = strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ","), "[]")
+		}
+		if err := flags.Set(name, fmt.Sprint(value)); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %s: %w", file, name, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (s *settings) finish(drivers, allow string) error {
+	s.localDrivers = list(drivers)
+	for _, driver := range s.localDrivers {
+		if !slices.Contains([]string{"Process", "Memory"}, driver) {
+			return fmt.Errorf("--local-drivers: %q is not a driver; there are Process and Memory", driver)
+		}
+	}
+	for _, network := range list(allow) {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return fmt.Errorf("--check-allow: %q is not a network like 10.0.0.0/8", network)
+		}
+		s.checkAllow = append(s.checkAllow, prefix.Masked())
+	}
+	if s.logFormat != "text" && s.logFormat != "json" {
+		return fmt.Errorf("--log-format: %q is neither text nor json", s.logFormat)
+	}
+	if s.workers < 1 || s.workers > 256 {
+		return fmt.Errorf("--workers: %d is not between 1 and 256", s.workers)
+	}
+	return nil
+}
+
+func list(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func defaultStateDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "keelway", "servers")
+}
+
+// leaseHome is the namespace of the lease: the given one, or the one that the operator runs in.
+func (s settings) leaseHome() (string, error) {
+	if s.leaseNamespace != "" {
+		return s.leaseNamespace, nil
+	}
+	text, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return "", errors.New("--leader-elect outside of a cluster needs --leader-elect-namespace")
+	}
+	return strings.TrimSpace(string(text)), nil
+}

@@ -1,0 +1,106 @@
+// Package batchworkflow knows how to carry paper between the API server and the engine in internal/plan: observe, advance, record, act,
+// summarise. It must not know how anything is decided, nor what a provider or a machine is: it only writes child objects.
+package batchworkflow
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/children"
+	"github.com/keelway/keelway/internal/plan"
+	"github.com/keelway/keelway/internal/reconcile"
+)
+
+// gather is how long events of children are collected before their workflow is looked at: a thousand of them become a handful
+// of looks. It is the group commit.
+const gather = 100 * time.Millisecond
+
+// audit is how often a workflow that has not ended is looked at without any event.
+const audit = 45 * time.Second
+
+// Options configure the controller.
+type Options struct {
+	Kit     reconcile.Kit
+	Recipes *plan.Recipes // what recipes there are; nil checks none
+	Workers int           // workflows looked at in parallel; default 4
+}
+
+// Reconciler looks after BatchWorkflows.
+//
+// +kubebuilder:rbac:groups=keelway.dev,resources=batchworkflows,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=keelway.dev,resources=batchworkflows/status,verbs=patch
+// +kubebuilder:rbac:groups=keelway.dev,resources=batchworkflows/finalizers,verbs=update
+// +kubebuilder:rbac:groups=keelway.dev,resources=checkpoints,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=keelway.dev,resources=checkpoints/status,verbs=patch
+// +kubebuilder:rbac:groups=keelway.dev,resources=servers;taskservices;runs,verbs=get;list;watch;create;patch;delete
+type Reconciler struct {
+	kit      reconcile.Kit
+	children children.Children
+	recipes  *plan.Recipes
+	shelf    shelf
+}
+
+// SetupWithManager registers the controller.
+func SetupWithManager(mgr ctrl.Manager, o Options) error {
+	r := &Reconciler{kit: o.Kit, children: children.Children{Client: o.Kit.Client, Live: o.Kit.Live, Owner: o.Kit.Owner}, recipes: o.Recipes}
+	if o.Workers == 0 {
+		o.Workers = 4
+	}
+	of := handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { wake(q, e.Object) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { wake(q, e.ObjectNew) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { wake(q, e.Object) },
+	}
+	changed := builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("batchworkflow").
+		For(&v1alpha1.BatchWorkflow{}, changed).
+		Watches(&v1alpha1.Server{}, of).
+		Watches(&v1alpha1.TaskService{}, of).
+		Watches(&v1alpha1.Run{}, of).
+		WatchesMetadata(&v1alpha1.Checkpoint{}, of, builder.WithPredicates(predicate.NewPredicateFuncs(isDeleting))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: reconcile.Limiter()}).
+		Complete(r)
+}
+
+type queue = workqueue.TypedRateLimitingInterface[ctrlreconcile.Request]
+
+// wake asks for a look at the workflow that owns a child.
+func wake(q queue, child client.Object) {
+	owner := metav1.GetControllerOf(child)
+	if owner == nil || owner.Kind != "BatchWorkflow" {
+		return
+	}
+	key := types.NamespacedName{Namespace: child.GetNamespace(), Name: owner.Name}
+	q.AddAfter(ctrlreconcile.Request{NamespacedName: key}, gather)
+}
+
+func isDeleting(o client.Object) bool { return o.GetDeletionTimestamp() != nil }
+
+// Reconcile looks at one workflow. Every look is a recovery: it follows from what is durable.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var workflow v1alpha1.BatchWorkflow
+	if err := r.kit.Client.Get(ctx, req.NamespacedName, &workflow); err != nil {
+		if apierrors.IsNotFound(err) {
+			return ctrl.Result{}, r.releaseCheckpoint(ctx, req.NamespacedName)
+		}
+		return ctrl.Result{}, err
+	}
+	look := &look{Reconciler: r, memory: r.shelf.take(workflow.UID)}
+	return reconcile.Run(ctx, r.kit, &workflow, look.finalize,
+		look.compile, look.load, look.observe, look.advance, look.record, look.act, look.summarise)
+}

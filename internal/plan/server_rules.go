@@ -77,7 +77,7 @@ func (seen ServerSeen) end(policy v1alpha1.DeletionPolicy) []ServerAction {
 	}
 	mine, _ := seen.sort()
 	if seen.Ending {
-		return serverWait(fault.ReasonInProgress, time.Second, "machine %s is ending", anyID(seen.Recorded, mine))
+		return serverWait(fault.ReasonInProgress, 5*time.Second, "machine %s is ending", anyID(seen.Recorded, mine))
 	}
 	switch {
 	case seen.Recorded == "" && len(mine) > 0:

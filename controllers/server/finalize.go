@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/provider"
+)
+
+// finalize ends the machine and lets the object go when the provider said twice that the machine is gone. Nothing is ever given
+// up because it takes long: what holds the object is in its condition.
+func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
+	users, err := v.users(ctx)
+	if err != nil {
+		return err
+	}
+	v.seen.Users = users
+	v.yield()
+	if len(users) > 0 || s.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
+		return stopping(v.work(ctx)) // both are decided without a provider
+	}
+	never, err := v.openToDelete(ctx)
+	if err == nil && !never {
+		err = v.work(ctx)
+	}
+	if err == nil {
+		v.leaveQueue()
+		v.r.memory.forget(v.name) // its machine is known to be gone: a later object of that name starts afresh
+	}
+	return stopping(err)
+}
+
+// yield gives back a slot that a Server which only waits for its users does not need: nothing of it is in the making.
+func (v *visit) yield() {
+	now, _ := v.r.Inventory.Snapshot(v.server.Status.Account)
+	made, ok := now.ByID(v.server.Status.ID)
+	if !v.r.memory.tried(v.name) || ok && made.State != provider.Pending {
+		v.leaveQueue()
+	}
+}
+
+// openToDelete opens the account. Where that cannot be done the object stays, unless never anything was made for it.
+func (v *visit) openToDelete(ctx context.Context) (never bool, err error) {
+	if err = v.open(ctx); err == nil {
+		return false, nil
+	}
+	if never, nerr := v.neverTried(ctx); never || nerr != nil {
+		return never, nerr
+	}
+	what := "what was made for it"
+	if v.server.Status.ID != "" {
+		what = "machine " + v.server.Status.ID
+	}
+	blocked := &fault.Error{
+		Class: fault.ClassOf(err), Reason: fault.ReasonDeletionBlocked, After: fault.AfterOf(err),
+		Doing: what + " cannot be deleted", Err: err,
+	}
+	if blocked.Class == fault.Terminal {
+		blocked.Class = fault.Wait // a deletion is never given up
+	}
+	return false, blocked
+}
+
+// neverTried says whether certainly no Create was ever sent for the object. One is sent only while its Provider is Ready, which
+// has an account then and a finalizer, and stays while a Server refers to it. So nothing was sent when the Provider is not
+// there, or never had an account. A Provider whose finalizer was taken off by force is beyond this: a Server that had got as
+// far as an account keeps waiting for it.
+func (v *visit) neverTried(ctx context.Context) (bool, error) {
+	if v.server.Status.ID != "" || v.server.Status.Account != "" || v.r.memory.tried(v.name) {
+		return false, nil
+	}
+	p, err := v.findProvider(ctx, v.r.Kit.Live)
+	switch {
+	case err == nil:
+		return p.Status.Account == "", nil
+	case fault.ReasonOf(err) == fault.ReasonProviderNotFound:
+		return true, nil
+	}
+	return false, err
+}
+
+// delete asks for the machine's end. An answer that it is gone is one of the two that it takes.
+func (v *visit) delete(ctx context.Context, id string) error {
+	err := v.door.Delete(ctx, id)
+	v.r.Inventory.Deed(v.door.account.ID)
+	switch {
+	case fault.IsGone(err):
+		if id == v.seen.Recorded {
+			v.seen.Absences++
+		}
+	case err != nil:
+		v.r.memory.deed(v.name, v.r.Kit.Now())
+		return fault.During(err, "deleting machine %s", id)
+	default:
+		v.r.memory.deed(v.name, v.r.Kit.Now())
+		v.r.memory.shown(v.name)
+		v.seen.Ending = true
+		v.leaveQueue() // it is no longer in the making
+	}
+	return nil
+}
+
+// leaving says whether a Server only waits for others to let it go.
+func leaving(s *v1alpha1.Server) bool { return !s.DeletionTimestamp.IsZero() }
+
+// settledServer says whether the provider's side has nothing to do for a Server.
+func settledServer(s *v1alpha1.Server) bool {
+	return !leaving(s) && meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ProvisionedCondition)
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// memory holds when something was last asked of a provider, by the name of the object: a look that began earlier proves nothing.
+// All of it may be lost: an operator that just began takes it that everything was done the moment before. By name and not by
+// UID, because a machine of an earlier object of the same name matters as well.
+type memory struct {
+	began time.Time
+
+	mu sync.Mutex
+	of map[types.NamespacedName]deeds
+}
+
+type deeds struct {
+	last   time.Time // of any call that may have changed something
+	create time.Time // of the last Create
+	shown  bool      // the provider has shown the machine since that Create: it is not one that is hidden yet
+}
+
+func newMemory(began time.Time) *memory {
+	return &memory{began: began, of: map[types.NamespacedName]deeds{}}
+}
+
+func (m *memory) change(name types.NamespacedName, do func(*deeds)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.of[name]
+	do(&d)
+	m.of[name] = d
+}
+
+func (m *memory) creating(name types.NamespacedName, now time.Time) {
+	m.change(name, func(d *deeds) { d.last, d.create, d.shown = now, now, false })
+}
+
+func (m *memory) deed(name types.NamespacedName, now time.Time) {
+	m.change(name, func(d *deeds) { d.last = now })
+}
+
+func (m *memory) shown(name types.NamespacedName) {
+	m.change(name, func(d *deeds) { d.shown = true })
+}
+
+// tried says whether this process sent a Create.
+func (m *memory) tried(name types.NamespacedName) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.of[name].create.IsZero()
+}
+
+// lastDeed is the time that a look must begin after.
+func (m *memory) lastDeed(name types.NamespacedName) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if last := m.of[name].last; !last.IsZero() {
+		return last
+	}
+	return m.began
+}
+
+// settled says whether a provider would show by now what the last Create made.
+func (m *memory) settled(name types.NamespacedName, now time.Time, within time.Duration) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.of[name]
+	create := d.create
+	if create.IsZero() {
+		create = m.began
+	}
+	return d.shown || now.Sub(create) > within
+}
+
+func (m *memory) forget(name types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.of, name)
+}

@@ -51,6 +51,9 @@ func Compile(text string) (*Condition, error) {
 	if len(text) > MaxCondition {
 		return nil, fmt.Errorf("the condition is longer than %d bytes", MaxCondition)
 	}
+	if strings.TrimSpace(text) == "" {
+		return nil, errors.New("the condition is empty")
+	}
 	env, err := speaker()
 	if err != nil {
 		return nil, fmt.Errorf("preparing CEL: %w", err)

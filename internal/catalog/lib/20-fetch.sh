@@ -36,17 +36,20 @@ with urllib.request.urlopen(sys.argv[1], timeout=10) as source, open(sys.argv[2]
 		fi
 		;;
 	esac
-	[ "$code" = 0 ] || kw_fail 12 "downloading $1: $(tail -n 1 "$why")"
+	if [ "$code" != 0 ]; then
+		rm -f "$2"
+		kw_fail 12 "downloading $1: $(tail -n 1 "$why")"
+	fi
 )
 
 # kw_get_bash URL FILE: plain HTTP/1.0 over bash's /dev/tcp, where there is nothing better.
 kw_get_bash() {
 	bash -c '
 		case $1 in http://*) ;; *) echo "bash alone fetches only http://" >&2; exit 1 ;; esac
-		rest=${1#http://}; host=${rest%%/*}; path=/${rest#"$host"}; path=/${path##/}; port=80
+		rest=${1#http://}; host=${rest%%/*}; path=${rest#"$host"}; port=80
 		case $host in *:*) port=${host##*:}; host=${host%:*} ;; esac
 		exec 3<>"/dev/tcp/$host/$port" || exit 1
-		printf "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n" "$path" "$host" >&3
+		printf "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n" "${path:-/}" "$host" >&3
 		read -r -t 10 status <&3 || { echo "no answer" >&2; exit 1; }
 		case $status in *" 200 "*) ;; *) echo "answer: ${status%$(printf "\r")}" >&2; exit 1 ;; esac
 		while read -r -t 10 line <&3 && [ "${line%$(printf "\r")}" ]; do :; done

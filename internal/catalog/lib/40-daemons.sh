@@ -150,7 +150,7 @@ kw_plain_stop() (
 		pid=$(kw_plain_pid "$1") || exit 0
 		kill -s "$turn" -- "-$pid" 2>/dev/null || kill -s "$turn" "$pid" 2>/dev/null || :
 		polls=0
-		while kw_plain_alive "$1" && [ "$polls" -lt 50 ]; do
+		while kw_plain_alive "$1" && [ "$polls" -lt "${kw_plain_polls:-50}" ]; do
 			kw_pause
 			polls=$((polls + 1))
 		done

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string) error {
 	if lease != nil {
 		kit.Until = lease.until
 	}
-	if err := errors.Join(wire(mgr, kit, s, installation),
+	if err := errors.Join(wire(ctx, mgr, kit, s, installation),
 		mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
 		return err
 	}

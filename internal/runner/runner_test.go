@@ -202,23 +202,44 @@ func TestLostRun(t *testing.T) {
 	if got := m.poll(t, "r1"); got.State != runner.Lost || m.read(t, "ran") != "x\n" {
 		t.Fatalf("a lost run was started again: %+v", got)
 	}
-	// Its number may belong to somebody else by now: stopping must not trust it.
+	if err := runner.Stop(t.Context(), m, "r1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.poll(t, "r1"); got.Code != runner.CodeStopped {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+// TestStopTrustsNoReusedNumber: the run is alive, but the numbers in its files belong to a bystander by now.
+func TestStopTrustsNoReusedNumber(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
 	bystander, err := os.StartProcess("/bin/sleep", []string{"sleep", "600"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{Setsid: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = bystander.Kill(); _, _ = bystander.Wait() }()
-	fake := []byte(strconv.Itoa(bystander.Pid) + " 1\n")
+	if err := os.MkdirAll(m.path("r1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"leader", "supervisor"} {
-		if err := os.WriteFile(m.path("r1", name), fake, 0o600); err != nil {
+		if err := os.WriteFile(m.path("r1", name), []byte(strconv.Itoa(bystander.Pid)+" 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := runner.Stop(t.Context(), m, "r1"); err != nil {
+	alive, err := os.Create(m.path("r1", "alive"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bystander.Signal(syscall.Signal(0)); err != nil {
-		t.Fatalf("a bystander was killed: %v", err)
+	defer func() { _ = alive.Close() }()
+	if err := syscall.Flock(int(alive.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if err := runner.Stop(t.Context(), m, "r1"); !fault.IsWait(err) {
+		t.Fatalf("got %v, want Wait: what holds the lock could not be ended", err)
+	}
+	if state, err := os.ReadFile("/proc/" + strconv.Itoa(bystander.Pid) + "/stat"); err != nil || strings.Contains(string(state), ") Z ") {
+		t.Fatalf("a bystander was killed: %s, %v", state, err)
 	}
 }
 

@@ -39,14 +39,16 @@ type Options struct {
 	Workers int           // workflows looked at in parallel; default 4
 }
 
-// Reconciler looks after BatchWorkflows.
-//
 // +kubebuilder:rbac:groups=keelway.dev,resources=batchworkflows,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=batchworkflows/status,verbs=patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=batchworkflows/finalizers,verbs=update
 // +kubebuilder:rbac:groups=keelway.dev,resources=checkpoints,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=keelway.dev,resources=checkpoints/status,verbs=patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=servers;taskservices;runs,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get
+
+// Reconciler looks after BatchWorkflows.
 type Reconciler struct {
 	kit      reconcile.Kit
 	children children.Children

@@ -52,16 +52,16 @@ func TestCreateAfterCrash(t *testing.T) {
 func TestDeleteAfterCrash(t *testing.T) {
 	tests := map[string]struct {
 		reason string
-		leave  func(t *testing.T, dir string)
+		leave  func(t *testing.T, dir, target string)
 	}{
-		"marking":      {"the draft of a mark is no mark", func(t *testing.T, dir string) { must(t, os.WriteFile(dir+"/.new-server.json", nil, 0o600)) }},
-		"root removed": {"the rest goes too", func(t *testing.T, dir string) { must(t, os.Remove(dir+"/root")) }},
+		"marking":      {"the draft of a mark is no mark", func(t *testing.T, dir, _ string) { must(t, os.WriteFile(dir+"/.new-server.json", nil, 0o600)) }},
+		"root removed": {"the rest goes too", func(t *testing.T, _, target string) { must(t, os.Remove(target)) }},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := open(t, t.TempDir(), "i", nil)
 			made := mustCreate(t, p, machine("a", "1"))
-			tc.leave(t, serverDir(made))
+			tc.leave(t, serverDir(made), made.Access.Target)
 			if got := mustCreate(t, p, machine("a", "1")); got.ID != made.ID {
 				t.Errorf("%s: while server.json is there, the key and its address are taken", tc.reason)
 			}

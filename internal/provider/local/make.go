@@ -50,7 +50,7 @@ func (s *store) make(name string, want provider.Machine, now time.Time) (server,
 		return server{}, err
 	}
 	draft := path.Join(serversDir, newPrefix+name)
-	for _, dir := range []string{draft, path.Join(draft, rootDir)} {
+	for _, dir := range []string{draft, path.Join(draft, made.ID)} {
 		if err := s.root.Mkdir(dir, 0o700); err != nil {
 			return server{}, diskFault(err)
 		}
@@ -146,7 +146,7 @@ func (s *store) sync(dir string) error {
 
 // empty removes what people put onto the server. Directories that they closed to themselves are opened first.
 func (s *store) empty(gone server) error {
-	where := path.Join(serversDir, gone.Directory, rootDir)
+	where := path.Join(serversDir, gone.Directory, gone.ID)
 	if s.root.RemoveAll(where) == nil {
 		return nil
 	}

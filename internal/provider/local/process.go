@@ -205,7 +205,7 @@ func (p *Process) show(s server) provider.Instance {
 		Addresses: []provider.Address{{Type: provider.LoopbackIP, Address: s.Address}},
 	}
 	if s.EndedAt.IsZero() {
-		shown.Access = transport.Access{Transport: "Process", Target: filepath.Join(p.store.path, serversDir, s.Directory, rootDir), Address: s.Address}
+		shown.Access = transport.Access{Transport: "Process", Target: filepath.Join(p.store.path, serversDir, s.Directory, s.ID), Address: s.Address}
 	} else {
 		shown.State = provider.Terminating
 	}

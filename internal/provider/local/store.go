@@ -24,12 +24,12 @@ import (
 //
 //	id                          the account's id
 //	lock                        held while something is made or removed
-//	servers/<hash of key>/      server.json (who it is) and root/ (what people see as their machine)
+//	servers/<hash of key>/      server.json (who it is) and <server's id>/ (what people see as their machine; the
+//	                            process transport takes the id from the directory's name and marks every process with it)
 //	servers/.new-<hash>/        a server being made; without meaning outside the lock
 const (
 	serversDir   = "servers"
 	metadataFile = "server.json"
-	rootDir      = "root"
 	newPrefix    = ".new-"
 )
 
@@ -136,7 +136,7 @@ func (s *store) read(name string) (server, error) {
 		return server{}, diskFault(err)
 	}
 	found := server{Directory: name}
-	if err := json.Unmarshal(data, &found); err != nil || directoryOf(found.Key) != name || !strings.HasPrefix(found.ID, idPrefix+name+"-") {
+	if err := json.Unmarshal(data, &found); err != nil || directoryOf(found.Key) != name || !strings.HasPrefix(found.ID, idPrefix+name+"-") || path.Base(found.ID) != found.ID {
 		return server{}, fault.New(fault.Terminal, fault.ReasonNotAllowed, "%s/%s does not describe its directory: somebody changed it; mend it, or remove the directory", s.path, file)
 	}
 	return found, nil

@@ -36,6 +36,7 @@ func newRedactor(values []string) redactor {
 		if trimmed := strings.TrimSpace(value); trimmed != value {
 			add(trimmed, shortestSecret) // $(…) takes the last newline away
 		}
+		add(strings.ReplaceAll(value, "'", `'\''`), shortestSecret) // as some shells trace it under set -x
 		if strings.Contains(value, "\n") {
 			for line := range strings.Lines(value) {
 				add(strings.TrimSpace(line), shortestLine)

@@ -16,18 +16,19 @@ func TestRedact(t *testing.T) {
 		text   string
 		want   string
 	}{
-		"whole":           {"the plain case", []string{"hunter2"}, "pw=hunter2!", "pw=[redacted]!"},
-		"twice":           {"every occurrence", []string{"hunter2"}, "hunter2 hunter2", "[redacted] [redacted]"},
-		"short":           {"three bytes are ordinary text", []string{"abc"}, "abcabc", "abcabc"},
-		"empty":           {"it stands everywhere", []string{""}, "abc", "abc"},
-		"contained":       {"the longer must not leave its end", []string{"abcd", "abcdefgh"}, "<abcdefgh>", "<[redacted]>"},
-		"overlapping":     {"neither leaves its rest", []string{"abcdXY", "XYefgh"}, "<abcdXYefgh>", "<[redacted]>"},
-		"self-overlap":    {"aXa in aXaXa", []string{"abab"}, "<ababab>", "<[redacted]>"},
-		"cut at start":    {"the window began inside it", []string{"0123456789"}, "456789 rest", "[redacted] rest"},
-		"cut at end":      {"the rest is not printed yet", []string{"0123456789"}, "so far 01234", "so far [redacted]"},
-		"lines of a key":  {"scripts print them with a prefix", []string{key}, "k: MIIEvQIBADANBg\nk: kqhkiG9w0BAQEF\n", "k: [redacted]\nk: [redacted]\n"},
-		"newline at end":  {"$(cat file) takes it away", []string{"hunter2\n"}, "pw=hunter2!", "pw=[redacted]!"},
-		"nothing to find": {"text stays", []string{"hunter2"}, "all quiet", "all quiet"},
+		"whole":            {"the plain case", []string{"hunter2"}, "pw=hunter2!", "pw=[redacted]!"},
+		"twice":            {"every occurrence", []string{"hunter2"}, "hunter2 hunter2", "[redacted] [redacted]"},
+		"short":            {"three bytes are ordinary text", []string{"abc"}, "abcabc", "abcabc"},
+		"empty":            {"it stands everywhere", []string{""}, "abc", "abc"},
+		"contained":        {"the longer must not leave its end", []string{"abcd", "abcdefgh"}, "<abcdefgh>", "<[redacted]>"},
+		"overlapping":      {"neither leaves its rest", []string{"abcdXY", "XYefgh"}, "<abcdXYefgh>", "<[redacted]>"},
+		"self-overlap":     {"aXa in aXaXa", []string{"abab"}, "<ababab>", "<[redacted]>"},
+		"cut at start":     {"the window began inside it", []string{"0123456789"}, "456789 rest", "[redacted] rest"},
+		"cut at end":       {"the rest is not printed yet", []string{"0123456789"}, "so far 01234", "so far [redacted]"},
+		"lines of a key":   {"scripts print them with a prefix", []string{key}, "k: MIIEvQIBADANBg\nk: kqhkiG9w0BAQEF\n", "k: [redacted]\nk: [redacted]\n"},
+		"newline at end":   {"$(cat file) takes it away", []string{"hunter2\n"}, "pw=hunter2!", "pw=[redacted]!"},
+		"traced by set -x": {"bash quotes what dash prints plainly", []string{"it's hot"}, `+ echo 'it'\''s hot'`, "+ echo '[redacted]'"},
+		"nothing to find":  {"text stays", []string{"hunter2"}, "all quiet", "all quiet"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,9 @@ type BatchWorkflowSpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 	// timeout of the run, from its start. Absent: none. When it is over, onFailure applies.
 	// +optional
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="timeout must lie between 1s and 720h"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 	// operations of the workflow and the edges between them.
@@ -52,7 +54,7 @@ type BatchWorkflowSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=5000
-	// +kubebuilder:validation:XValidation:rule="[self.transformMapEntry(i, o, {o.name: true})].all(names, self.all(o, !has(o.dependsOn) || o.dependsOn.all(d, d.operation in names)))",message="dependsOn names an operation that does not exist"
+	// +kubebuilder:validation:XValidation:rule="[self.transformMapEntry(i, o, {o.name: true})].all(names, self.all(o, !has(o.dependsOn) || o.dependsOn.all(d, d.operation in names)))",message="every operation has a name of its own, and dependsOn names operations that exist"
 	Operations []Operation `json:"operations"`
 }
 
@@ -97,7 +99,9 @@ type Backoff struct {
 	// duration of the first pause.
 	// +optional
 	// +kubebuilder:default="5s"
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="duration must lie between 0s and 1h"
 	Duration metav1.Duration `json:"duration,omitzero"`
 	// factor by which each pause grows.
@@ -109,7 +113,9 @@ type Backoff struct {
 	// maxDuration bounds the pause.
 	// +optional
 	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="maxDuration must lie between 0s and 24h"
 	MaxDuration metav1.Duration `json:"maxDuration,omitzero"`
 }
@@ -153,7 +159,9 @@ type Operation struct {
 	Retry *RetryPolicy `json:"retry,omitempty"`
 	// timeout of one attempt, from the moment its child leaves its queue. Absent: none.
 	// +optional
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="timeout must lie between 1s and 720h"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
@@ -184,7 +192,8 @@ type ServerBatch struct {
 	Count *int32 `json:"count,omitempty"`
 	// forEach makes one Server an entry.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=key
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=1000
 	ForEach []ServerItem `json:"forEach,omitempty"`
@@ -203,14 +212,17 @@ type ServerItem struct {
 	Key string `json:"key"`
 	// size in place of the template's.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Size string `json:"size,omitempty"`
 	// zone in place of the template's.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Zone string `json:"zone,omitempty"`
 	// image in place of the template's.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Image string `json:"image,omitempty"`
 }
@@ -221,6 +233,7 @@ type ServerTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keelway.dev/'))",message="labels of keelway.dev are set by the operator"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="the key of a label is at most 63 letters, digits, dashes, underscores and dots, after a domain and a slash if need be"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// spec of the Servers.
 	// +required
@@ -229,6 +242,7 @@ type ServerTemplate struct {
 
 // LabelValue is the value of a label.
 // +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
 type LabelValue string
 
 // ServerTemplateSpec is the spec of a templated Server, without the rules that hold between an old and a new one.
@@ -322,7 +336,9 @@ type Check struct {
 	// timeout of one attempt's action on the machine.
 	// +optional
 	// +kubebuilder:default="1m"
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="timeout must lie between 1s and 24h"
 	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
@@ -340,7 +356,9 @@ type Command struct {
 	// timeout of one attempt's script on the machine.
 	// +optional
 	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="timeout must lie between 1s and 24h"
 	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
@@ -349,7 +367,9 @@ type Command struct {
 type Wait struct {
 	// duration to wait.
 	// +required
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="duration must lie between 0s and 720h"
 	Duration metav1.Duration `json:"duration"`
 	// count of instances, each waiting by itself.

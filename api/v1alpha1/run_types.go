@@ -122,7 +122,9 @@ type RunSpec struct {
 	// timeout of the action itself, from its start on the machine.
 	// +optional
 	// +kubebuilder:default="1m"
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="timeout must lie between 1s and 24h"
 	Timeout metav1.Duration `json:"timeout,omitzero"`
 }

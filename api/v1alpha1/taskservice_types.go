@@ -59,7 +59,9 @@ type HealthPolicy struct {
 	// interval between two looks at each server.
 	// +optional
 	// +kubebuilder:default="30s"
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('24h')",message="interval must lie between 5s and 24h"
 	Interval metav1.Duration `json:"interval,omitzero"`
 }

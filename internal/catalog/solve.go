@@ -167,11 +167,11 @@ func (s *solver) way(from, to string) []string {
 	return walk(from, []string{from})
 }
 
-// order takes, again and again, the first recipe by name whose predecessors are all taken. There is one: cycles were refused.
+// order takes, once for each name, the first recipe by name whose predecessors are all taken. There is one: cycles were refused.
 func (s *solver) order() []Choice {
 	taken := map[string]bool{}
 	var ordered []Choice
-	for len(ordered) < len(s.names) {
+	for range s.names {
 		for _, name := range s.names {
 			if !taken[name] && !slices.ContainsFunc(s.before[name], func(b string) bool { return !taken[b] }) {
 				taken[name] = true

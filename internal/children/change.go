@@ -54,7 +54,7 @@ func Attempt(child metav1.Object) int32 {
 }
 
 // Delete deletes exactly the object that was seen: another one of its name, made since, is not touched. It returns nil once the
-// deletion is asked for; Absent says when it is over. child need hold no more than Ref gives it.
+// deletion is asked for; GetLive says when it is over. child need hold no more than Ref gives it.
 func (c Children) Delete(ctx context.Context, child client.Object) error {
 	kind, err := c.kindOf(child)
 	if err != nil {

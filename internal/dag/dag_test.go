@@ -27,6 +27,8 @@ func TestRefusals(t *testing.T) {
 		"soft edges count": {"soft edges make waiting circular too", abc, []Edge{{From: 0, To: 1, Soft: true}, {From: 1, To: 0, Soft: true}}, &CycleError{Path: []string{"a", "b"}}},
 		"shortest first": {"of a ring of three and one of two, the one of two is easier to understand", []string{"a", "b", "c", "d", "e"},
 			[]Edge{{From: 0, To: 1}, {From: 1, To: 2}, {From: 2, To: 0}, {From: 3, To: 4}, {From: 4, To: 3}}, &CycleError{Path: []string{"d", "e"}}},
+		"shortest stays": {"a longer ring that is found later does not replace it", strings.Split("abcdefg", ""),
+			[]Edge{{From: 2, To: 1}, {From: 1, To: 0}, {From: 0, To: 2}, {From: 6, To: 5}, {From: 5, To: 4}, {From: 4, To: 3}, {From: 3, To: 6}}, &CycleError{Path: []string{"a", "b", "c"}}},
 		"not on the ring": {"what only leads to or from the ring is not shown", []string{"before", "x", "y", "after"},
 			[]Edge{{From: 0, To: 1}, {From: 1, To: 2}, {From: 2, To: 1}, {From: 2, To: 3}}, &CycleError{Path: []string{"x", "y"}}},
 	}
@@ -150,7 +152,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestLargestCycle: the whole of the largest workflow is one ring, and one dense knot; both are answered within the budget.
+// TestLargestCycle: the whole of the largest workflow is one ring, one dense knot, or hangs on a small ring; each is answered within the budget.
 func TestLargestCycle(t *testing.T) {
 	const n = 5_000
 	names := make([]string, n)
@@ -162,7 +164,15 @@ func TestLargestCycle(t *testing.T) {
 			knot = append(knot, Edge{From: i, To: (i + 1 + d*d*7) % n})
 		}
 	}
-	for name, edges := range map[string][]Edge{"ring": ring, "knot": knot} {
+	// A ring of two is declared last, and everything else waits for it without being part of it: looking for a way back from
+	// any of that uses up the budget.
+	swamp := []Edge{{From: n - 2, To: n - 1}, {From: n - 1, To: n - 2}}
+	for i := range n - 2 {
+		for d := 1; d <= 16 && i+d < n; d++ {
+			swamp = append(swamp, Edge{From: i + d, To: i})
+		}
+	}
+	for name, edges := range map[string][]Edge{"ring": ring, "knot": knot, "swamp": swamp} {
 		_, err := Build(names, edges)
 		cycle, ok := errors.AsType[*CycleError](err)
 		if !ok {

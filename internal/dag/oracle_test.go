@@ -18,13 +18,15 @@ func drawGraph(t *rapid.T) (names []string, edges []Edge) {
 		names = append(names, fmt.Sprintf("op-%d", i))
 	}
 	forward := rapid.Bool().Draw(t, "forward only")
+	noPairs := rapid.Bool().Draw(t, "no rings of two") // or almost every ring would be one
 	shuffled := rapid.Permutation(indices(n)).Draw(t, "declared as")
 	for range rapid.IntRange(0, 2*n).Draw(t, "edges") {
 		from, to := rapid.IntRange(0, n-1).Draw(t, "from"), rapid.IntRange(0, n-1).Draw(t, "to")
 		if forward && from > to {
 			from, to = to, from
 		}
-		if from != to {
+		back := func(e Edge) bool { return e.From == shuffled[to] && e.To == shuffled[from] }
+		if from != to && !(noPairs && slices.ContainsFunc(edges, back)) {
 			edges = append(edges, Edge{From: shuffled[from], To: shuffled[to], Soft: rapid.Bool().Draw(t, "soft")})
 		}
 	}

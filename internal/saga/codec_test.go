@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -176,7 +177,6 @@ func TestBodiesThatNobodyWrites(t *testing.T) {
 		"bytes after the body":       seal(build(func(*Ledger) {}, 0)),
 		"bytes after the stream":     trailing,
 		"other names":                seal(renamed),
-		"a bomb":                     seal(make([]byte, 256<<20)),
 		"a phase that is none":       seal(build(func(l *Ledger) { l.Phases[2] = NumPhases })),
 		"a run phase that is none":   seal(build(func(l *Ledger) { l.Phase = NumRunPhases })),
 		"a reason that is none":      seal(build(func(l *Ledger) { l.Reasons[2] = 9 })),
@@ -192,6 +192,34 @@ func TestBodiesThatNobodyWrites(t *testing.T) {
 		if l, err := Decode(data); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: gives %v, %v", name, l, err)
 		}
+	}
+}
+
+// TestRunsOfNothing: a value that repeats 0 times says nothing, so no Encode wrote it.
+func TestRunsOfNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		body []byte
+		fits bool
+	}{"once": {[]byte{3, 1}, true}, "never, then once": {[]byte{2, 0, 3, 1}, false}, "too often": {[]byte{3, 2}, false}} {
+		r := &reader{body: c.body}
+		if unrepeat(r, make([]uint8, 1), 5); (r.err == nil) != c.fits {
+			t.Errorf("%s: %v", name, r.err)
+		}
+	}
+}
+
+// TestBomb: a small file that unpacks to 256 MiB is refused for that, and takes no more memory than the largest ledger would.
+func TestBomb(t *testing.T) {
+	bomb := seal(make([]byte, 256<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Decode(bomb)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "unpacks to more than") {
+		t.Errorf("a bomb gives %v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8*maxBody {
+		t.Errorf("a bomb takes %d MiB", took>>20)
 	}
 }
 

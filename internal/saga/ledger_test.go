@@ -189,10 +189,24 @@ func TestCloneIsApart(t *testing.T) {
 		_ = c.SetRun(RunFailed, start)
 		was, err := Decode(before)
 		must(t, err)
-		if !l.Equal(was) {
+		if !l.Equal(was) || l.total != was.total || !slices.Equal(l.counts, was.counts) {
 			t.Fatal("steps in a clone show in the original")
 		}
 	})
+}
+
+// TestClonesLearnReasonsApart: both go on from the same table of reasons.
+func TestClonesLearnReasonsApart(t *testing.T) {
+	l := mustNew(t, Op{Name: "a", Count: 5})
+	for i, reason := range []string{"R1", "R2"} { // now the table has room to spare
+		must(t, l.Settle(i, Failed, start, reason, ""))
+	}
+	c := l.Clone()
+	must(t, l.Settle(2, Failed, start, "Mine", ""))
+	must(t, c.Settle(2, Failed, start, "Yours", ""))
+	if l.Reason(2) != "Mine" || c.Reason(2) != "Yours" {
+		t.Errorf("the reasons are %q and %q", l.Reason(2), c.Reason(2))
+	}
 }
 
 func TestMessagesAreCut(t *testing.T) {

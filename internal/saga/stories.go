@@ -49,7 +49,7 @@ func (l *Ledger) blame(i int, number uint8, message string) {
 	case Failed, Unknown:
 		news = failed == 1 // this one
 	}
-	if op.Reason == "" || news && l.Phase == RunRunning {
+	if op.Reason == "" || news {
 		l.tell(op, l.reasons[number], cut(message))
 	}
 }

@@ -1,14 +1,17 @@
 package children_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/children"
@@ -90,6 +93,11 @@ func TestEnsureDoesNotTakeWhatIsNotOurs(t *testing.T) {
 			},
 			words: []string{"belongs to BatchWorkflow other", rename},
 		},
+		"OfAnEarlierWorkflow": {
+			reason:  "a workflow of the same name lived before, and left its child as an orphan or while it goes",
+			foreign: func(_ *home, s *v1alpha1.Server) { s.OwnerReferences[0].UID = "earlier" },
+			words:   []string{"belongs to an earlier BatchWorkflow of this name", rename},
+		},
 		"OfAnotherInstance": {
 			reason:  "two operations whose names meet in spite of the hash",
 			foreign: func(_ *home, s *v1alpha1.Server) { s.Labels[v1alpha1.LabelKey] = "1" },
@@ -170,6 +178,27 @@ func TestRaiseOnlyRises(t *testing.T) {
 	}
 	want(t, h.hand.Raise(t.Context(), children.Ref("Server", s.Namespace, s.Name, "another"), 5), fault.Gone, fault.ReasonNotFound)
 	want(t, h.hand.Raise(t.Context(), children.Ref("Server", s.Namespace, "none", s.UID), 5), fault.Gone, fault.ReasonNotFound)
+}
+
+// TestRaiseLosesARace: between the look and the write somebody else has raised it further.
+func TestRaiseLosesARace(t *testing.T) {
+	h := newHome(t)
+	s := h.child("0")
+	racing := h.hand
+	racing.Live = interceptor.NewClient(h.Client, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			if err := c.Get(ctx, key, obj, o...); err != nil {
+				return err
+			}
+			return h.hand.Raise(ctx, s, 9)
+		},
+	})
+	if err := racing.Raise(t.Context(), s, 2); !apierrors.IsConflict(err) {
+		t.Errorf("Raise = %v, want a conflict: the frame looks again", err)
+	}
+	if got := children.Attempt(h.get(s.Name)); got != 9 {
+		t.Errorf("the attempt fell to %d", got)
+	}
 }
 
 func TestDeleteOnlyWhatWasSeen(t *testing.T) {
@@ -259,6 +288,24 @@ func TestListsShowTheFamilyAndNobodyElse(t *testing.T) {
 		t.Errorf("List = %+v", family)
 	}
 	want(t, hand.Delete(t.Context(), live[0]), 0, "") // what ListLive gives is enough to delete by
+}
+
+func TestListLiveReadsEveryPage(t *testing.T) {
+	h := newHome(t)
+	for _, key := range []string{"0", "1", "2"} {
+		h.child(key)
+	}
+	paging := h.hand
+	paging.Live = interceptor.NewClient(h.Client, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+			return c.List(ctx, list, append(o, client.Limit(2))...)
+		},
+	})
+	live, err := paging.ListLive(t.Context(), h.workflow)
+	want(t, err, 0, "")
+	if len(live) != 3 {
+		t.Errorf("ListLive shows %d of 3", len(live))
+	}
 }
 
 // TestGarbageCollection: the collector sees whose the children are, and the finalizer holds them until their leaf is done.

@@ -30,12 +30,12 @@ type Options struct {
 	Workers    int            // Runs worked on at once; 0: 8, because probes wait for others
 }
 
-// Reconciler looks after Runs.
-//
 // +kubebuilder:rbac:groups=keelway.dev,resources=runs,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=runs/status,verbs=get;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=servers,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler looks after Runs.
 type Reconciler struct {
 	kit    reconcile.Kit
 	dialer transport.Dialer

@@ -28,13 +28,13 @@ type Options struct {
 	Workers int // TaskServices worked on at once; 0: 4. Each talks to at most 8 servers at once
 }
 
-// Reconciler looks after TaskServices.
-//
 // +kubebuilder:rbac:groups=keelway.dev,resources=taskservices,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=taskservices/status,verbs=get;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=servers;providers,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler looks after TaskServices.
 type Reconciler struct {
 	kit     reconcile.Kit
 	catalog *catalog.Catalog

@@ -93,11 +93,6 @@ func TestEnsureDoesNotTakeWhatIsNotOurs(t *testing.T) {
 			},
 			words: []string{"belongs to BatchWorkflow other", rename},
 		},
-		"OfAnEarlierWorkflow": {
-			reason:  "a workflow of the same name lived before, and left its child as an orphan or while it goes",
-			foreign: func(_ *home, s *v1alpha1.Server) { s.OwnerReferences[0].UID = "earlier" },
-			words:   []string{"belongs to an earlier BatchWorkflow of this name", rename},
-		},
 		"OfAnotherInstance": {
 			reason:  "two operations whose names meet in spite of the hash",
 			foreign: func(_ *home, s *v1alpha1.Server) { s.Labels[v1alpha1.LabelKey] = "1" },
@@ -122,6 +117,22 @@ func TestEnsureDoesNotTakeWhatIsNotOurs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEnsureMeetsAnEarlierWorkflow: the name alone does not make a child ours. Its owner is gone, so that the collector is about
+// to take it; only between its look and ours does anybody see it.
+func TestEnsureMeetsAnEarlierWorkflow(t *testing.T) {
+	h := newHome(t)
+	h.child("0")
+	h.hand.Live = interceptor.NewClient(h.Client, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			err := c.Get(ctx, key, obj, o...)
+			obj.SetOwnerReferences([]metav1.OwnerReference{{Kind: "BatchWorkflow", Name: "shop", UID: "earlier", Controller: new(true)}})
+			return err
+		},
+	})
+	err := h.hand.Ensure(t.Context(), h.workflow, "7", h.server("0"))
+	want(t, err, fault.Terminal, fault.ReasonNameTaken, "belongs to an earlier BatchWorkflow of this name")
 }
 
 func TestEnsureWaitsForOneThatGoes(t *testing.T) {

@@ -103,7 +103,7 @@ type Backoff struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="duration must lie between 0s and 1h"
-	Duration metav1.Duration `json:"duration,omitzero"`
+	Duration *metav1.Duration `json:"duration,omitempty"`
 	// factor by which each pause grows.
 	// +optional
 	// +kubebuilder:default=2
@@ -117,7 +117,7 @@ type Backoff struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="maxDuration must lie between 0s and 24h"
-	MaxDuration metav1.Duration `json:"maxDuration,omitzero"`
+	MaxDuration *metav1.Duration `json:"maxDuration,omitempty"`
 }
 
 // RetryPolicy says how often a failed attempt is followed by another one.

@@ -28,7 +28,7 @@ import (
 )
 
 func main() {
-	err := run(ctrl.SetupSignalHandler(), os.Args[1:])
+	err := operate(ctrl.SetupSignalHandler(), os.Args[1:])
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func operate(ctx context.Context, args []string) error {
 	s, err := parseSettings(args)
 	if err != nil {
 		return err

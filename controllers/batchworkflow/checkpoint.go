@@ -19,15 +19,15 @@ import (
 func (l *look) load(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 	if l.memory.ledger == nil {
 		if err := l.readCheckpoint(ctx, w); err != nil {
-			return fault.During(err, "reading checkpoint %s", w.Name)
+			return unsettled(w, fault.During(err, "reading checkpoint %s", w.Name))
 		}
 	}
 	if l.memory.workflow.Fits(l.memory.ledger) {
 		return nil
 	}
 	if counts := l.memory.ledger.Counts(); counts[saga.Pending] < counts.Total() {
-		return fault.New(fault.Terminal, fault.ReasonSpecChanged,
-			"spec.operations was changed after run %d had started: change it back, or delete the workflow and apply it anew; what has been started goes on by itself", l.memory.ledger.Run)
+		return unsettled(w, fault.New(fault.Terminal, fault.ReasonSpecChanged,
+			"spec.operations was changed after run %d had started: change it back, or delete the workflow and apply it anew; what has been started goes on by itself", l.memory.ledger.Run))
 	}
 	return l.begin()
 }

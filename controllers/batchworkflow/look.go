@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -41,10 +42,21 @@ func (l *look) compile(_ context.Context, w *v1alpha1.BatchWorkflow) error {
 	}
 	compiled, err := plan.Compile(w, l.recipes)
 	if err != nil {
-		return err
+		return unsettled(w, err)
 	}
 	l.memory.workflow = compiled
 	return nil
+}
+
+// unsettled takes back what was said of the run's end: an edit or a loss made it untrue.
+func unsettled(w *v1alpha1.BatchWorkflow, err error) error {
+	if fault.IsTerminal(err) {
+		meta.RemoveStatusCondition(&w.Status.Conditions, v1alpha1.SucceededCondition)
+		if w.Status.Phase == v1alpha1.WorkflowSucceeded {
+			w.Status.Phase = v1alpha1.WorkflowPending
+		}
+	}
+	return err
 }
 
 // observe reads the children from the cache, and confirms by live reads what is said to be gone.

@@ -91,7 +91,7 @@ func (a *advance) fold() {
 			case saga.Running:
 				a.foldRunning(&a.w.ops[k], i)
 			case saga.Undoing:
-				a.foldUndoing(i)
+				a.foldUndoing(&a.w.ops[k], i)
 			}
 		}
 	}
@@ -106,25 +106,31 @@ func (a *advance) foldRunning(op *operation, i int) {
 		return
 	}
 	s := a.sights[i]
-	if !s.Exists || s.Deleting {
-		return // it is made, or made again, by Act
-	}
-	answered := s.Answered >= int32(a.l.Attempts[i])
+	there := s.Exists && !s.Deleting // otherwise it is made, or made again, by Act
+	answered := there && s.Answered >= int32(a.l.Attempts[i])
 	switch {
-	case s.Ready:
+	case there && s.Ready:
 		a.did(a.l.Settle(i, saga.Succeeded, a.now.Unix(), "", ""))
-	case s.Unknown && answered:
-		a.did(a.l.Settle(i, saga.Unknown, a.now.Unix(), s.Reason, s.Message))
-	case s.Stalled && answered:
-		a.attemptFailed(op, i, s.Reason, s.Message)
-	case op.Timeout != nil && !s.Queued:
-		if a.l.Begin(i, a.now.Unix()) {
+	case answered && s.Unknown:
+		a.did(a.l.Settle(i, saga.Unknown, a.now.Unix(), orInternal(s.Reason), s.Message))
+	case answered && s.Stalled:
+		a.attemptFailed(op, i, orInternal(s.Reason), s.Message)
+	case op.Timeout != nil:
+		if there && !s.Queued && a.l.Begin(i, a.now.Unix()) {
 			a.steps++
 		}
-		if a.due(a.l.Begun[i], op.Timeout.Duration) {
+		if a.l.Begun[i] != saga.None && a.due(a.l.Begun[i], op.Timeout.Duration) {
 			a.attemptFailed(op, i, string(fault.ReasonTimedOut), timedOut("the attempt", op.Timeout.Duration, s.Message))
 		}
 	}
+}
+
+// orInternal makes a child's reason one that a ledger keeps.
+func orInternal(reason string) string {
+	if reason == "" || len(reason) > 64 {
+		return string(fault.ReasonInternal)
+	}
+	return reason
 }
 
 func timedOut(what string, limit time.Duration, last string) string {
@@ -137,9 +143,6 @@ func timedOut(what string, limit time.Duration, last string) string {
 
 // attemptFailed plans the next attempt, or ends the instance.
 func (a *advance) attemptFailed(op *operation, i int, reason, message string) {
-	if reason == "" {
-		reason = string(fault.ReasonInternal)
-	}
 	attempts := int32(a.l.Attempts[i])
 	if op.Retry == nil || attempts > op.Retry.Limit || a.halting() {
 		a.did(a.l.Settle(i, saga.Failed, a.now.Unix(), reason, message))
@@ -149,14 +152,20 @@ func (a *advance) attemptFailed(op *operation, i int, reason, message string) {
 	a.did(a.l.Postpone(i, ceilUnix(due), reason, message))
 }
 
-// pause is the backoff after the given number of attempts: duration × factor^(attempts-1), at most maxDuration.
+// pause is the backoff after the given number of attempts: duration × factor^(attempts-1), at most maxDuration. What is absent
+// has the schema's default: 5 s, doubling, up to 5 min.
 func pause(b v1alpha1.Backoff, attempts int32) time.Duration {
-	factor := math.Pow(float64(max(b.Factor, 1)), float64(attempts-1))
-	wait := time.Duration(min(float64(b.Duration.Duration)*factor, float64(math.MaxInt64/2)))
-	if most := b.MaxDuration.Duration; most > 0 && wait > most {
-		return most
+	first, factor, most := 5*time.Second, float64(max(b.Factor, 1)), 5*time.Minute
+	if b.Duration != nil {
+		first = b.Duration.Duration
 	}
-	return wait
+	if b.Factor == 0 {
+		factor = 2
+	}
+	if b.MaxDuration != nil {
+		most = b.MaxDuration.Duration
+	}
+	return time.Duration(min(float64(first)*math.Pow(factor, float64(attempts-1)), float64(most)))
 }
 
 func ceilUnix(t time.Time) int64 {

@@ -1,0 +1,256 @@
+package batchworkflow
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/hack/lab"
+	"github.com/keelway/keelway/internal/children"
+	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/reconcile"
+)
+
+// bench is a namespace with the controller and leaves that are played.
+type bench struct {
+	*lab.Lab
+	namespace string
+	leaves    *leaves
+	running   *lab.Running
+}
+
+func newBench() *bench {
+	b := &bench{Lab: lab.Shared(GinkgoTB()), leaves: newLeaves()}
+	b.namespace = b.Namespace(GinkgoTB())
+	b.running = b.start(b.leaves.setup)
+	return b
+}
+
+// start runs a manager with the controller under test.
+func (b *bench) start(more ...func(ctrl.Manager) error) *lab.Running {
+	return b.Manager(GinkgoTB(), b.namespace, func(mgr ctrl.Manager) error {
+		if err := children.Index(context.Background(), mgr.GetFieldIndexer()); err != nil {
+			return err
+		}
+		for _, setup := range more {
+			if err := setup(mgr); err != nil {
+				return err
+			}
+		}
+		return SetupWithManager(mgr, Options{Kit: kit(mgr)})
+	})
+}
+
+func kit(mgr ctrl.Manager) reconcile.Kit {
+	return reconcile.Kit{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
+}
+
+// apply creates the workflow `w` with the given spec in YAML.
+func (b *bench) apply(spec string) *v1alpha1.BatchWorkflow {
+	w := &v1alpha1.BatchWorkflow{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: "w"}}
+	ExpectWithOffset(1, yaml.UnmarshalStrict([]byte(spec), &w.Spec)).To(Succeed())
+	ExpectWithOffset(1, b.Client.Create(context.Background(), w)).To(Succeed())
+	return w
+}
+
+func (b *bench) get() *v1alpha1.BatchWorkflow {
+	w := &v1alpha1.BatchWorkflow{}
+	Expect(b.Client.Get(context.Background(), client.ObjectKey{Namespace: b.namespace, Name: "w"}, w)).To(Succeed())
+	return w
+}
+
+func (b *bench) phase() v1alpha1.WorkflowPhase { return b.get().Status.Phase }
+
+func (b *bench) message() string {
+	if ready := reconcile.Condition(b.get(), v1alpha1.ReadyCondition); ready != nil {
+		return ready.Message
+	}
+	return ""
+}
+
+func (b *bench) servers() (items []v1alpha1.Server) {
+	var list v1alpha1.ServerList
+	Expect(b.Client.List(context.Background(), &list, client.InNamespace(b.namespace))).To(Succeed())
+	return list.Items
+}
+
+func (b *bench) edit(change func(*v1alpha1.BatchWorkflow)) {
+	w := b.get()
+	base := w.DeepCopy()
+	change(w)
+	ExpectWithOffset(1, b.Client.Patch(context.Background(), w, client.MergeFrom(base))).To(Succeed())
+}
+
+// batch is an operation of n servers.
+func batch(name string, n int, more string) string {
+	return fmt.Sprintf("- {name: %s, type: ServerBatch, serverBatch: {count: %d, template: {spec: {providerRef: {name: p}}}}%s}\n", name, n, more)
+}
+
+const after = ", dependsOn: [{operation: %s}]"
+
+var _ = Describe("a workflow", func() {
+	It("runs to its end, in order, and says so", func() {
+		b := newBench()
+		b.apply("parallelLimit: 2\noperations:\n" + batch("one", 3, "") + batch("two", 2, fmt.Sprintf(after, "one")) +
+			"- {name: pause, type: Wait, wait: {duration: 0s}, dependsOn: [{operation: two}]}\n")
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		w := b.get()
+		Expect(w.Status.Progress).To(Equal("6/6"))
+		Expect(w.Status.Run.Number).To(Equal(int32(1)))
+		Expect(w.Status.Operations).To(HaveLen(6))
+		Expect(b.servers()).To(HaveLen(5))
+		first := b.servers()[0]
+		Expect(first.Labels).To(HaveKeyWithValue(v1alpha1.LabelWorkflow, "w"))
+		Expect(first.Annotations).To(HaveKeyWithValue(v1alpha1.AnnotationEffect, "Created"))
+		Expect(first.Annotations).To(HaveKey(v1alpha1.AnnotationOrderedBy))
+	})
+
+	It("writes nothing once it has ended", func() {
+		b := newBench()
+		b.apply("operations:\n" + batch("one", 3, ""))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		time.Sleep(time.Second) // events are written a little later
+		before := len(b.Writes(GinkgoTB(), b.running.UserAgent))
+		Consistently(func() int { return len(b.Writes(GinkgoTB(), b.running.UserAgent)) }, "3s").Should(Equal(before))
+	})
+
+	It("prints a cycle, creates nothing and waits for an edit", func() {
+		b := newBench()
+		b.apply("operations:\n- {name: a, type: Wait, wait: {duration: 0s}, dependsOn: [{operation: b}]}\n- {name: b, type: Wait, wait: {duration: 0s}, dependsOn: [{operation: a}]}\n" + batch("servers", 1, ""))
+		Eventually(b.message).Should(ContainSubstring("a → b → a"))
+		Expect(reconcile.Condition(b.get(), v1alpha1.StalledCondition).Reason).To(Equal(string(fault.ReasonCycle)))
+		Consistently(b.servers, "500ms").Should(BeEmpty())
+		b.edit(func(w *v1alpha1.BatchWorkflow) { w.Spec.Operations[0].DependsOn = nil })
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+	})
+
+	It("tries again on the same child, and fails with the child's words", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.fails["one"] = 99 })
+		b.apply("operations:\n" + batch("one", 1, ", retry: {limit: 2, backoff: {duration: 0s}}") + batch("two", 1, fmt.Sprintf(after, "one")))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowFailed))
+		Expect(b.message()).To(ContainSubstring(`operation "one": ScriptFailed: the leaf's own words`))
+		Expect(b.servers()).To(HaveLen(1))
+		Expect(b.servers()[0].Annotations[v1alpha1.AnnotationAttempt]).To(Equal("3"))
+		b.leaves.set(func() { Expect(b.leaves.made).To(HaveLen(1)) })
+		Expect(reconcile.Condition(b.get(), v1alpha1.SucceededCondition).Status).To(Equal(metav1.ConditionFalse))
+	})
+
+	It("succeeds when a later attempt does", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.fails["one"] = 2 })
+		b.apply("operations:\n" + batch("one", 2, ", retry: {limit: 2, backoff: {duration: 0s}}"))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+	})
+
+	It("undoes what it made, in reverse, and keeps the root cause", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.fails["three"] = 99 })
+		b.apply("onFailure: Rollback\noperations:\n" + batch("one", 2, "") + batch("two", 2, fmt.Sprintf(after, "one")) + batch("three", 1, fmt.Sprintf(after, "two")))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowRolledBack))
+		Expect(b.servers()).To(BeEmpty())
+		Expect(b.message()).To(ContainSubstring("the leaf's own words"))
+		Expect(b.get().Status.Counts.Undone).To(Equal(int32(5)))
+	})
+
+	It("times an attempt out", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.holds["one"] = true })
+		b.apply("operations:\n" + batch("one", 1, ", timeout: 1s"))
+		Consistently(b.phase, "1s").ShouldNot(Equal(v1alpha1.WorkflowFailed)) // nobody has looked at the child: its time does not run
+		server := b.servers()[0]
+		base := server.DeepCopy()
+		reconcile.Set(&server, v1alpha1.ReadyCondition, metav1.ConditionFalse, "InProgress", "booting", time.Now())
+		reconcile.Flag(&server, v1alpha1.ReconcilingCondition, true, "InProgress", "booting", time.Now())
+		server.Status.ObservedGeneration = server.Generation
+		Expect(b.Client.Status().Patch(context.Background(), &server, client.MergeFrom(base))).To(Succeed())
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowFailed))
+		Expect(b.message()).To(And(ContainSubstring("TimedOut"), ContainSubstring("booting")))
+	})
+
+	It("starts nothing new while suspended", func() {
+		b := newBench()
+		b.apply("suspend: true\noperations:\n" + batch("one", 1, ""))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSuspended))
+		Consistently(b.servers, "500ms").Should(BeEmpty())
+		b.edit(func(w *v1alpha1.BatchWorkflow) { w.Spec.Suspend = false })
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+	})
+
+	It("names the owner of a foreign object that has a child's name", func() {
+		b := newBench()
+		foreign := &v1alpha1.Server{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: v1alpha1.ChildName("w", "one", "0")},
+			Spec: v1alpha1.ServerSpec{ServerShape: v1alpha1.ServerShape{ProviderRef: v1alpha1.LocalRef{Name: "p"}}}}
+		Expect(b.Client.Create(context.Background(), foreign)).To(Succeed())
+		b.apply("onFailure: Rollback\noperations:\n" + batch("one", 2, ""))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowRolledBack))
+		Expect(b.message()).To(And(ContainSubstring("NameTaken"), ContainSubstring(foreign.Name)))
+		Expect(b.servers()).To(HaveLen(1), "the foreign object is not touched")
+		Expect(b.servers()[0].UID).To(Equal(foreign.UID))
+	})
+
+	It("refuses an edit of operations under a run, and goes on when it is taken back", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.holds["one"] = true })
+		b.apply("operations:\n" + batch("one", 1, ""))
+		Eventually(b.servers).Should(HaveLen(1))
+		b.edit(func(w *v1alpha1.BatchWorkflow) { w.Spec.Operations[0].Name = "other" })
+		Eventually(b.message).Should(ContainSubstring("change it back"))
+		b.edit(func(w *v1alpha1.BatchWorkflow) { w.Spec.Operations[0].Name = "one"; w.Spec.ParallelLimit = 3 })
+		Eventually(b.message).Should(ContainSubstring("0 of 1 done"))
+	})
+
+	It("makes a child again that vanished under a running operation", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.holds["one"] = true })
+		b.apply("operations:\n" + batch("one", 1, ""))
+		Eventually(b.servers).Should(HaveLen(1))
+		old := b.servers()[0]
+		Expect(b.Client.Delete(context.Background(), &old)).To(Succeed())
+		Eventually(func() bool { all := b.servers(); return len(all) == 1 && all[0].UID != old.UID }).Should(BeTrue())
+	})
+
+	It("gives outputs to later operations as data, never as text of a script", func() {
+		b := newBench()
+		b.apply("operations:\n" + batch("one", 2, "") + `
+- {name: svc, type: TaskServiceBatch, dependsOn: [{operation: one}], taskServiceBatch: {recipes: [{name: etcd, parameters: {peers: "${operations.one.outputs.addresses}"}}], targets: {operation: one}}}
+- {name: use, type: Command, dependsOn: [{operation: svc}], command: {script: 'echo "$E"', env: [{name: E, value: "${operations.svc.outputs.endpoints}"}], target: {operation: one, key: "0"}}}
+`)
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		var runs v1alpha1.RunList
+		Expect(b.Client.List(context.Background(), &runs, client.InNamespace(b.namespace))).To(Succeed())
+		Expect(runs.Items).To(HaveLen(1))
+		Expect(runs.Items[0].Spec.Command.Script).To(Equal(`echo "$E"`))
+		Expect(runs.Items[0].Spec.Command.Env[0].Value).To(Equal(`http://a"; rm -rf /`))
+		var services v1alpha1.TaskServiceList
+		Expect(b.Client.List(context.Background(), &services, client.InNamespace(b.namespace))).To(Succeed())
+		Expect(string(services.Items[0].Spec.Parameters.Raw)).To(MatchJSON(`{"peers":"127.9.9.9,127.9.9.9"}`))
+	})
+
+	DescribeTable("is deleted with everything that it made", func(policy metav1.DeletionPropagation, left int) {
+		b := newBench()
+		w := b.apply("operations:\n" + batch("one", 3, ""))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		Expect(b.Client.Delete(context.Background(), w, client.PropagationPolicy(policy))).To(Succeed())
+		Eventually(func() bool {
+			return apierrors.IsNotFound(b.Client.Get(context.Background(), client.ObjectKeyFromObject(w), w))
+		}).Should(BeTrue())
+		Eventually(b.servers).Should(HaveLen(left))
+		for _, s := range b.servers() {
+			Expect(s.DeletionTimestamp).To(BeNil())
+		}
+		Expect(apierrors.IsNotFound(b.Client.Get(context.Background(), client.ObjectKeyFromObject(w), &v1alpha1.Checkpoint{}))).To(BeTrue())
+	},
+		Entry("in the background", metav1.DeletePropagationBackground, 0),
+		Entry("in the foreground", metav1.DeletePropagationForeground, 0),
+		Entry("but not when its children are to be orphans", metav1.DeletePropagationOrphan, 3))
+})

@@ -31,7 +31,7 @@ type Children struct {
 // the finalizer and order, the resourceVersion of the Checkpoint that recorded the wish. Calling it again is harmless.
 //
 //	nil                 it exists and is ours
-//	Wait InProgress     an object of its name is on its way out, or the whole namespace is
+//	Wait InProgress     an object of its name is on its way out, or outlived its workflow, or the whole namespace goes
 //	Terminal NameTaken  an object of its name is not ours
 //	Terminal Invalid    the API server refuses it
 func (c Children) Ensure(ctx context.Context, workflow *v1alpha1.BatchWorkflow, order string, child client.Object) error {
@@ -79,9 +79,13 @@ func (c Children) recognise(ctx context.Context, workflow *v1alpha1.BatchWorkflo
 	if !found.DeletionTimestamp.IsZero() {
 		return fault.Waiting(fault.ReasonInProgress, 0, "%s %s is being deleted: it is made anew afterwards", kind, child.GetName())
 	}
+	if earlier(workflow, found) {
+		return fault.Waiting(fault.ReasonInProgress, 0,
+			"%s %s/%s belongs to an earlier BatchWorkflow of this name and goes with it: it is made anew afterwards", kind, found.Namespace, found.Name)
+	}
 	if !ours(workflow, found) {
 		return fault.New(fault.Terminal, fault.ReasonNameTaken, "%s %s/%s exists and %s: delete it, or give this workflow another name",
-			kind, found.Namespace, found.Name, whose(workflow, found))
+			kind, found.Namespace, found.Name, whose(found))
 	}
 	if !sameInstance(found, child) {
 		return fault.New(fault.Terminal, fault.ReasonNameTaken, "%s %s/%s belongs to operation %s, key %s, of this workflow, and operation %s, key %s, has the same name: rename one of them",
@@ -105,16 +109,18 @@ func sameInstance(a, b metav1.Object) bool {
 	return true
 }
 
-// whose says to whom an object belongs that is not the workflow's.
-func whose(workflow *v1alpha1.BatchWorkflow, obj metav1.Object) string {
+// earlier reports whether the object's owner was a workflow of the same name, which is gone: the collector is about to take it.
+func earlier(workflow *v1alpha1.BatchWorkflow, obj metav1.Object) bool {
 	owner := metav1.GetControllerOfNoCopy(obj)
-	switch {
-	case owner == nil:
-		return "belongs to no other object: somebody made it by hand, or its owner was deleted without it"
-	case owner.Kind == "BatchWorkflow" && owner.Name == workflow.Name:
-		return "belongs to an earlier BatchWorkflow of this name"
+	return owner != nil && owner.UID != workflow.UID && owner.Kind == "BatchWorkflow" && owner.Name == workflow.Name
+}
+
+// whose says to whom an object belongs that is not the workflow's.
+func whose(obj metav1.Object) string {
+	if owner := metav1.GetControllerOfNoCopy(obj); owner != nil {
+		return fmt.Sprintf("belongs to %s %s", owner.Kind, owner.Name)
 	}
-	return fmt.Sprintf("belongs to %s %s", owner.Kind, owner.Name)
+	return "belongs to no other object: somebody made it by hand, or its owner was deleted without it"
 }
 
 // namespaceGoes reports whether nothing can be made because the namespace is going or gone.

@@ -120,7 +120,7 @@ func TestEnsureDoesNotTakeWhatIsNotOurs(t *testing.T) {
 }
 
 // TestEnsureMeetsAnEarlierWorkflow: the name alone does not make a child ours. Its owner is gone, so that the collector is about
-// to take it; only between its look and ours does anybody see it.
+// to take it: a workflow that was deleted and applied again must not stall for that.
 func TestEnsureMeetsAnEarlierWorkflow(t *testing.T) {
 	h := newHome(t)
 	h.child("0")
@@ -132,7 +132,7 @@ func TestEnsureMeetsAnEarlierWorkflow(t *testing.T) {
 		},
 	})
 	err := h.hand.Ensure(t.Context(), h.workflow, "7", h.server("0"))
-	want(t, err, fault.Terminal, fault.ReasonNameTaken, "belongs to an earlier BatchWorkflow of this name")
+	want(t, err, fault.Wait, fault.ReasonInProgress, "belongs to an earlier BatchWorkflow of this name")
 }
 
 func TestEnsureWaitsForOneThatGoes(t *testing.T) {

@@ -31,31 +31,43 @@ func TestOperatorDiesDuringStart(t *testing.T) {
 	}
 	killed, seen := 0, map[runner.State]int{}
 	const runs = 60
+	// The longest life given to a client follows what a start takes here and now, so that some are killed and some are not.
+	longest := 60 * time.Millisecond
 	for i := range runs {
 		id := fmt.Sprintf("r%d", i)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(60_000))*time.Microsecond)
-		if err := runner.Start(ctx, m, id, script); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.Int64N(int64(longest))))
+		err := runner.Start(ctx, m, id, script)
+		longest = longest * 9 / 10
+		if err != nil {
 			killed++
+			longest = longest * 4 / 3
 			if fault.ClassOf(err) != fault.Retry {
 				t.Fatalf("got %v, want Retry", err)
 			}
 		}
 		cancel()
 		second := m.dial(t)
-		status, err := runner.Poll(t.Context(), second, id)
-		if err != nil {
+		var status runner.Status
+		if status, err = runner.Poll(t.Context(), second, id); err != nil {
 			t.Fatal(err)
 		}
 		seen[status.State]++
 		if status.State == runner.Missing {
-			if err := runner.Start(t.Context(), second, id, script); err != nil {
+			if err = runner.Start(t.Context(), second, id, script); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for i := range runs {
 		id := fmt.Sprintf("r%d", i)
-		got := m.await(t, id, runner.Exited)
+		var got runner.Status
+		eventually(t, "run "+id+" ends", func() bool {
+			// A killed client's last processes may still have looked alive above, and have begun nothing: whoever polls starts again.
+			if got = m.poll(t, id); got.State == runner.Missing {
+				m.start(t, id, script)
+			}
+			return got.State == runner.Exited
+		})
 		if ran := m.read(t, "ran."+id); got.Code != 0 || ran != "x\n" || strings.TrimSpace(got.Tail) != "1048576" || got.Outputs["v"] != "kept" {
 			t.Fatalf("run %s: %+v, ran %q", id, got, ran)
 		}

@@ -118,6 +118,11 @@ func (m machine) poll(t *testing.T, id string, redact ...string) runner.Status {
 func (m machine) await(t *testing.T, id string, state runner.State, redact ...string) runner.Status {
 	t.Helper()
 	var status runner.Status
+	defer func() {
+		if status.State != state {
+			t.Logf("run %s is left as %+v", id, status)
+		}
+	}()
 	eventually(t, fmt.Sprintf("run %s is %s", id, state), func() bool {
 		status = m.poll(t, id, redact...)
 		return status.State == state

@@ -22,7 +22,8 @@ type State string
 const (
 	// Missing: never started, forgotten, or its start was torn before the script began. Start it (again).
 	Missing State = "Missing"
-	// Waiting: it is started and its script has not begun; a mutating run waits here for the machine's lock.
+	// Waiting: somebody is starting it, or it is started, and its script has not begun; a mutating run waits here for the machine's
+	// lock. When whoever started it dies before the supervisor is there, it turns Missing again.
 	Waiting State = "Waiting"
 	// Running: the script runs.
 	Running State = "Running"

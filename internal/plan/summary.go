@@ -230,6 +230,10 @@ func (s *summary) instance(i int) v1alpha1.OperationStatus {
 		status.WaitingFor = []v1alpha1.WaitingFor{{Limit: "retry.backoff"}}
 	case saga.Failed, saga.Unknown, saga.UndoFailed:
 		status.Message = s.l.Ops[k].Message
+	case saga.Undone: // why it had to be undone, where it was this one that failed
+		if status.Reason != "" {
+			status.Message = s.l.Ops[k].Message
+		}
 	}
 	status.Message = cutText(status.Message, maxMessage)
 	return status

@@ -42,7 +42,7 @@ func launch(name, path string, args []string, dir string) (*process, error) {
 	p.cmd.Dir = dir
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	wait, err := startBound(p.cmd)
+	wait, err := StartBound(p.cmd)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
@@ -53,12 +53,12 @@ func launch(name, path string, args []string, dir string) (*process, error) {
 	return p, nil
 }
 
-// startBound starts a command that dies with this process, even by SIGKILL where the kernel can do that. It has its own
+// StartBound starts a command that dies with this process, even by SIGKILL where the kernel can do that. It has its own
 // process group, so that a Ctrl-C in the terminal reaches us alone and we stop our children in order.
 //
 // Linux ties the death signal to the thread that started the child, and Go ends threads as it likes: the goroutine that starts
 // the child keeps its thread until the child has ended.
-func startBound(cmd *exec.Cmd) (wait func() error, err error) {
+func StartBound(cmd *exec.Cmd) (wait func() error, err error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -83,7 +83,7 @@ func startBound(cmd *exec.Cmd) (wait func() error, err error) {
 
 // runBound runs a command that dies with this process to its end.
 func runBound(cmd *exec.Cmd) error {
-	wait, err := startBound(cmd)
+	wait, err := StartBound(cmd)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+)
+
+// errUnexpected: the demo ran and its end is not the one that it must have. What differs has been said.
+var errUnexpected = errors.New("the demo did not end as it should")
+
+// expectSuccess shows the end and returns an error unless everything succeeded.
+func (t *story) expectSuccess(ctx context.Context, s *snapshot) error {
+	t.out.heading("The end, as kubectl shows it")
+	if err := t.kubectl(ctx, "", "get", "bwf,ksrv,ktsv,krun"); err != nil {
+		return err
+	}
+	if err := t.kubectl(ctx, "", "get", "bwf", demoName, "-o", "wide"); err != nil {
+		return err
+	}
+	t.out.say(line{})
+	status := &s.workflow.Status
+	good := status.Phase == v1alpha1.WorkflowSucceeded && status.Counts != nil && status.Counts.Succeeded == 5
+	t.out.verdict(good, "the workflow is %s, %s instances succeeded", status.Phase, status.Progress)
+	for i := range s.runs {
+		for text := range strings.Lines(s.runs[i].Status.Tail) {
+			t.out.say(line{{"  the check: " + strings.TrimSpace(text), dim}})
+		}
+	}
+	if !good {
+		return errUnexpected
+	}
+	return nil
+}
+
+// expectUndo shows the end and returns an error unless the root cause is told and nothing is left of what was made.
+func (t *story) expectUndo(ctx context.Context, s *snapshot) error {
+	t.out.heading("The end, as kubectl shows it")
+	if err := t.kubectl(ctx, "", "get", "bwf,ksrv,ktsv,krun"); err != nil {
+		return err
+	}
+	why := `jsonpath={range .status.operations[?(@.reason)]}{.name}: {.phase}: {.reason}: {.message}{"\n"}{end}`
+	if err := t.kubectl(ctx, "", "get", "bwf", demoName, "-o", why); err != nil {
+		return err
+	}
+	t.out.say(line{})
+	dirs, here := serverDirs(t.home.stateDir()), residents(t.home.stateDir())
+	message := readyMessage(s)
+	good := true
+	for _, point := range []struct {
+		holds bool
+		text  string
+	}{
+		{s.workflow.Status.Phase == v1alpha1.WorkflowRolledBack, fmt.Sprintf("the workflow is %s", s.workflow.Status.Phase)},
+		{strings.Contains(message, brokenWords), "its message names the root cause in the words of the program that failed"},
+		{s.children() == 0, fmt.Sprintf("undone: %d Servers, %d TaskServices and %d Runs are left", len(s.servers), len(s.services), len(s.runs))},
+		{len(dirs) == 0, fmt.Sprintf("%d server directories are left", len(dirs))},
+		{len(here) == 0, fmt.Sprintf("%d processes are left on servers", len(here))},
+	} {
+		t.out.verdict(point.holds, "%s", point.text)
+		good = good && point.holds
+	}
+	if !good {
+		return errUnexpected
+	}
+	t.out.say(line{{"The workflow failed as it had to, said why, and took back everything that it had made.", bold}})
+	return nil
+}
+
+func readyMessage(s *snapshot) string {
+	for _, c := range s.workflow.Status.Conditions {
+		if c.Type == v1alpha1.ReadyCondition {
+			return c.Message
+		}
+	}
+	return ""
+}
+
+// testify says who was there before and after the kills, and returns an error when anything was made twice.
+func (t *story) testify(ctx context.Context, s *snapshot) error {
+	kills := t.saboteur.kills
+	t.witness.observe(s, kills)
+	t.witness.observeMembers(ctx, t.cluster.plane.Assets().Etcdctl, s, kills)
+	t.out.heading("Was anything made twice?")
+	t.out.say(t.witness.report()...)
+	good := true
+	check := func(holds bool, format string, args ...any) {
+		t.out.verdict(holds, format, args...)
+		good = good && holds
+	}
+	for _, m := range t.saboteur.left {
+		check(false, "no kill while %s: that was over before it was seen", m.while)
+	}
+	if changed := t.witness.replaced(); len(changed) > 0 {
+		check(false, "%s", strings.Join(changed, "; "))
+	} else {
+		check(true, "%d kills, and everything that was seen once is the same at the end", kills)
+	}
+	check(t.witness.count(sawServer) == 3, "%d servers were ever seen", t.witness.count(sawServer))
+	if !t.wanted.fail {
+		t.countParts(check, s)
+	}
+	if !good {
+		return errUnexpected
+	}
+	return nil
+}
+
+// countParts counts what there must be three of.
+func (t *story) countParts(check func(bool, string, ...any), s *snapshot) {
+	dirs := serverDirs(t.home.stateDir())
+	check(len(dirs) == 3, "%d server directories are on the disk", len(dirs))
+	ours := map[string]bool{}
+	for i := range s.servers {
+		ours[s.servers[i].Status.ID] = true
+	}
+	etcds := named(residents(t.home.stateDir()), "etcd")
+	homes := map[string]bool{}
+	for _, e := range etcds {
+		homes[e.server] = ours[e.server]
+	}
+	check(len(etcds) == 3 && len(homes) == 3, "%d etcd processes run, on %d servers", len(etcds), len(homes))
+	for home, known := range homes {
+		if !known {
+			check(false, "an etcd runs on %s, which is none of the servers", home)
+		}
+	}
+	members := t.witness.count(sawMember)
+	check(members == 3, "%d members were ever in the etcd cluster", members)
+	served := t.mirror.served.Load()
+	check(served == 3, "%d downloads of the archive: each server was installed once", served)
+}

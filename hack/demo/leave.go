@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/keelway/keelway/api/v1alpha1"
+)
+
+// stay leaves everything running until Ctrl-C.
+func (t *story) stay(ctx context.Context) {
+	t.out.heading("KEEP=1: everything goes on until Ctrl-C. In another terminal:")
+	t.out.text(fmt.Sprintf(`  export KUBECONFIG=%s
+  export PATH=$PATH:%s                  # kubectl and etcdctl
+  kubectl get keelway
+  kubectl describe bwf %s
+  kubectl get ksrv -o wide
+  kubectl get ktsv -o yaml
+  kubectl delete bwf %[3]s                # the servers go with it
+  tail -f %[4]s
+  ls %[5]s                              # the servers
+`, t.cluster.plane.Kubeconfig(), filepath.Dir(t.cluster.plane.Assets().Kubectl), demoName, t.operator.logPath(), t.home.stateDir()+"/servers"))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-t.lost:
+			t.out.failure(err)
+			return
+		case <-time.After(time.Second):
+			if err := t.operator.died(); err != nil {
+				t.out.failure(err)
+				return
+			}
+		}
+	}
+}
+
+// remove deletes what was applied and proves that the machine is as it was before.
+func (t *story) remove(ctx context.Context) error {
+	begun := time.Now()
+	t.out.heading("Deleting it")
+	if t.saboteur != nil && !t.wanted.fail {
+		t.saboteur.left = []moment{{"the servers are being deleted", func(s *snapshot) bool {
+			for i := range s.servers {
+				if s.servers[i].Status.Phase == v1alpha1.ServerDeleting {
+					return true
+				}
+			}
+			return false
+		}}}
+	}
+	dirs, here := len(serverDirs(t.home.stateDir())), len(residents(t.home.stateDir()))
+	for _, kind := range []string{"bwf", "kprov"} {
+		remove := []string{"delete", kind, demoName}
+		if kind == "bwf" {
+			remove = append(remove, "--wait=false") // we watch instead
+		}
+		if t.wanted.keep { // somebody may have deleted it meanwhile
+			remove = append(remove, "--ignore-not-found")
+		}
+		if err := t.kubectl(ctx, "", remove...); err != nil {
+			return err
+		}
+		if kind == "bwf" {
+			if err := t.watchLeaving(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if err := t.kubectl(ctx, "", "get", "keelway"); err != nil {
+		return err
+	}
+	t.lap("deletion", begun)
+	dirsLeft, hereLeft := len(serverDirs(t.home.stateDir())), len(residents(t.home.stateDir()))
+	good := dirsLeft == 0 && hereLeft == 0
+	t.out.verdict(good, "server directories: %d before, %d now; processes on servers: %d before, %d now", dirs, dirsLeft, here, hereLeft)
+	if !good {
+		return errUnexpected
+	}
+	return nil
+}
+
+// watchLeaving shows what is still there until nothing is.
+func (t *story) watchLeaving(ctx context.Context) error {
+	said := ""
+	_, err := t.follow(ctx, func(s *snapshot) bool {
+		text := s.remaining()
+		left := line{{"  still there: ", dim}, {text, plain}}
+		switch {
+		case t.out.live:
+			t.out.picture([]line{left}, time.Now())
+		case text != said && text != "":
+			t.out.say(left)
+		}
+		said = text
+		return text == ""
+	}, nil)
+	return err
+}
+
+// explain says what went wrong and, where nothing else does, how things stand.
+func (t *story) explain(ctx context.Context, err error) {
+	if by := (interrupted{}); errors.As(context.Cause(ctx), &by) {
+		t.out.say(line{}, line{{"interrupted: clearing up …", yellow}})
+		return
+	}
+	if t.told {
+		return
+	}
+	t.told = true
+	t.out.say(line{})
+	t.out.failure(err)
+	if t.cluster == nil || t.operator == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	t.diagnose(ctx)
+}
+
+// diagnose shows what is not ready and the operator's last words.
+func (t *story) diagnose(ctx context.Context) {
+	t.out.heading("How things stand")
+	const most = 4 // objects that are described
+	named := []string{"bwf/" + demoName}
+	if s, err := t.cluster.look(ctx); err == nil {
+		for i := range s.services {
+			named = append(named, "ktsv/"+s.services[i].Name)
+		}
+		for i := range s.servers {
+			if s.servers[i].Status.Phase != v1alpha1.ServerReady {
+				named = append(named, "ksrv/"+s.servers[i].Name)
+			}
+		}
+		for i := range s.runs {
+			if s.runs[i].Status.Phase != v1alpha1.RunSucceeded {
+				named = append(named, "krun/"+s.runs[i].Name)
+			}
+		}
+	}
+	_ = t.kubectl(ctx, "", "get", "keelway", "-o", "wide") // what kubectl cannot tell, the log may
+	if t.operator.died() == nil {                          // else it is not the objects that are wrong
+		_ = t.kubectl(ctx, "", append([]string{"describe"}, named[:min(most, len(named))]...)...)
+	}
+	t.out.heading("The end of the operator's log")
+	t.out.text(t.operator.tail(25))
+}
+
+// clearUp ends everything, the last first. It needs no operator and no API server: they may be what failed.
+func (t *story) clearUp() error {
+	begun := time.Now()
+	var faults []error
+	if t.operator != nil {
+		t.operator.stop()
+	}
+	if t.mirror != nil {
+		t.mirror.close()
+	}
+	if t.cluster != nil {
+		faults = append(faults, t.cluster.plane.Stop())
+	}
+	if t.home != nil {
+		faults = append(faults, t.home.leave())
+		t.lap("tear-down", begun)
+	}
+	err := errors.Join(faults...)
+	if err == nil && t.cluster != nil {
+		t.out.verdict(true, "torn down: operator, mirror, control plane and %s are gone", t.home.dir)
+	}
+	return err
+}

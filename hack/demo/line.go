@@ -1,0 +1,87 @@
+package main
+
+import (
+	"strings"
+	"unicode"
+)
+
+// style is how a piece of text looks on a terminal that knows colours.
+type style string
+
+const (
+	plain  style = ""
+	bold   style = "1"
+	dim    style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+	cyan   style = "36"
+)
+
+// span is text in one style.
+type span struct {
+	text  string
+	style style
+}
+
+// line is one row of the screen.
+type line []span
+
+// draw returns the line cut to width columns, with colours when wanted. A width of 0 does not cut. Whatever the text holds, it
+// stays one row and cannot speak to the terminal.
+func (l line) draw(width int, colour bool) string {
+	var out strings.Builder
+	left := width
+	for i, s := range l {
+		text := []rune(clean(s.text))
+		if width > 0 {
+			more := len(text) > left || len(text) == left && rest(l[i+1:])
+			if more {
+				text = append(text[:max(0, left-1)], []rune("…")[:min(1, left)]...)
+			}
+			left -= len(text)
+			if more {
+				left = 0
+			}
+		}
+		if len(text) == 0 {
+			continue
+		}
+		if colour && s.style != plain {
+			out.WriteString("\x1b[" + string(s.style) + "m" + string(text) + "\x1b[0m")
+		} else {
+			out.WriteString(string(text))
+		}
+		if width > 0 && left <= 0 {
+			break
+		}
+	}
+	return strings.TrimRight(out.String(), " ")
+}
+
+func rest(spans line) bool {
+	for _, s := range spans {
+		if s.text != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// clean keeps one row one row: what people wrote into scripts may hold line ends and escape sequences.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// pad fills text up to n columns.
+func pad(text string, n int) string {
+	if missing := n - len([]rune(text)); missing > 0 {
+		return text + strings.Repeat(" ", missing)
+	}
+	return text
+}

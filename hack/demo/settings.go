@@ -1,0 +1,23 @@
+package main
+
+import "fmt"
+
+// settings are what the environment asks for.
+type settings struct {
+	crash bool // CRASH=1: kill the operator in every phase and start it again
+	fail  bool // FAIL=1: publish an etcd that does not run, and expect a clean undo
+	keep  bool // KEEP=1: leave everything running until Ctrl-C
+}
+
+func readSettings(env func(string) string) (s settings, err error) {
+	for name, field := range map[string]*bool{"CRASH": &s.crash, "FAIL": &s.fail, "KEEP": &s.keep} {
+		switch value := env(name); value {
+		case "", "0":
+		case "1":
+			*field = true
+		default:
+			return s, fmt.Errorf("%s=%s means nothing: use %[1]s=1", name, value)
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/keelway/keelway/hack/controlplane"
+)
+
+// story is one run of the demo, from an empty machine to an empty machine.
+type story struct {
+	out    *screen
+	wanted settings
+	root   string // of the checkout
+
+	home     *home
+	cluster  *cluster
+	mirror   *mirror
+	operator *operator
+	lost     chan error // what the control plane died of
+
+	saboteur *saboteur // nil without CRASH=1
+	witness  *witness
+	journal  *journal
+	laps     []lap
+	told     bool // what went wrong has been explained
+}
+
+// lap is how long a part took.
+type lap struct {
+	name string
+	took time.Duration
+}
+
+func newStory(out *screen, wanted settings) *story {
+	t := &story{out: out, wanted: wanted, witness: newWitness(), lost: make(chan error, 1)}
+	if wanted.crash {
+		t.saboteur = &saboteur{left: moments(wanted.fail)}
+	}
+	return t
+}
+
+// longest is the time that everything may take once the control plane is up.
+const longest = 10 * time.Minute
+
+var errTooLong = fmt.Errorf("not done after %s", longest)
+
+// run tells the story and clears up, however it ends. What went wrong has been said when it returns.
+func (t *story) run(ctx context.Context) (err error) {
+	t.introduce()
+	defer func() {
+		if err != nil {
+			t.explain(ctx, err)
+		}
+		if cleared := t.clearUp(); cleared != nil {
+			t.out.failure(cleared)
+			err = errors.Join(err, cleared)
+		}
+		if err == nil {
+			t.out.say(t.timing())
+		}
+	}()
+	if err := t.set(ctx); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, longest, errTooLong)
+	defer cancel()
+	err = t.play(bounded)
+	if t.wanted.keep && ctx.Err() == nil {
+		if err != nil {
+			t.explain(ctx, err)
+		}
+		t.stay(ctx)
+		ctx = context.WithoutCancel(ctx) // Ctrl-C is how this part is meant to end
+	}
+	if ctx.Err() != nil || err != nil {
+		return errors.Join(err, context.Cause(ctx))
+	}
+	bounded, cancel = context.WithTimeoutCause(ctx, longest, errTooLong)
+	defer cancel()
+	return t.remove(bounded)
+}
+
+func (t *story) introduce() {
+	t.out.say(line{{"Keelway: three servers, an etcd cluster across them, and a check that writes through one member and reads through all.", bold}})
+	t.out.say(line{{"The servers are directories and processes on this machine (driver Process), which isolates nothing. At the end all is torn down.", dim}})
+	switch {
+	case t.wanted.crash && t.wanted.fail:
+		t.out.say(line{{"CRASH=1 FAIL=1: etcd is broken, and the operator is killed (SIGKILL) in every phase on the way there and back.", yellow}})
+	case t.wanted.crash:
+		t.out.say(line{{"CRASH=1: the operator is killed (SIGKILL) in every phase and started again. The end must be the same.", yellow}})
+	case t.wanted.fail:
+		t.out.say(line{{"FAIL=1: the etcd that is offered does not run. The workflow must say so and undo what it made.", yellow}})
+	}
+	t.out.say(line{})
+}
+
+// set puts everything in place: control plane, mirror, operator.
+func (t *story) set(ctx context.Context) (err error) {
+	if runtime.GOOS != "linux" {
+		return errors.New("the driver Process needs Linux: it finds a server's processes in /proc")
+	}
+	if t.root, err = findRoot(); err != nil {
+		return err
+	}
+	binary, err := findOperator(t.root)
+	if err != nil {
+		return err
+	}
+	if t.home, err = makeHome(); err != nil {
+		return err
+	}
+	begun := time.Now()
+	log := &feed{screen: t.out, who: "control plane"}
+	if err := os.Chdir(t.root); err != nil { // where the control plane looks for its versions
+		return err
+	}
+	assets, err := controlplane.Binaries(ctx, log)
+	if err != nil {
+		return err
+	}
+	begun = t.lap("binaries", begun)
+	var kubeconfig string
+	if t.cluster, kubeconfig, err = openCluster(ctx, assets, t.root, filepath.Join(t.home.dir, "controlplane"), log); err != nil {
+		return err
+	}
+	go func() { t.lost <- t.cluster.plane.Wait(context.WithoutCancel(ctx)) }()
+	begun = t.lap("control plane", begun)
+	if t.mirror, err = openMirror(ctx, assets, t.home.dir, t.wanted.fail); err != nil {
+		return err
+	}
+	t.out.note("mirror", "%s serves %s, sha256 %.12s…", t.mirror.url, t.mirror.archive, t.mirror.sum)
+	t.lap("mirror", begun)
+	t.operator = &operator{binary: binary, home: t.home.dir, kubeconfig: kubeconfig}
+	if err := t.operator.start(); err != nil {
+		return err
+	}
+	t.out.note("operator", "pid %d, as user %s with the rights of config/rbac", t.operator.pid(), managerUser)
+	return nil
+}
+
+// findRoot looks for the checkout above the working directory and above this program.
+func findRoot() (string, error) {
+	self, _ := os.Executable()
+	at, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for _, start := range []string{at, filepath.Dir(self)} {
+		for dir := start; ; dir = filepath.Dir(dir) {
+			if _, err := os.Stat(filepath.Join(dir, "examples", "demo", "workflow.yaml")); err == nil {
+				return dir, nil
+			}
+			if dir == filepath.Dir(dir) {
+				break
+			}
+		}
+	}
+	return "", fmt.Errorf("no examples/demo above %s: run this inside a checkout of keelway", at)
+}
+
+// findOperator returns the operator beside this program, or in the checkout's bin.
+func findOperator(root string) (string, error) {
+	self, _ := os.Executable()
+	for _, dir := range []string{filepath.Dir(self), filepath.Join(root, "bin")} {
+		path := filepath.Join(dir, "manager")
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+	}
+	return "", errors.New("the operator is not built: run `make demo`, or `make build` first")
+}
+
+func (t *story) lap(name string, begun time.Time) time.Time {
+	now := time.Now()
+	t.laps = append(t.laps, lap{name, now.Sub(begun)})
+	return now
+}
+
+func (t *story) timing() line {
+	l := line{{"took ", dim}}
+	var all time.Duration
+	for _, p := range t.laps {
+		all += p.took
+		l = append(l, span{fmt.Sprintf("%s %.1f s, ", p.name, p.took.Seconds()), dim})
+	}
+	return append(l, span{fmt.Sprintf("in all %.1f s", all.Seconds()), dim})
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// witness writes down who is there as soon as it is seen, and notices when one is replaced by another.
+type witness struct {
+	order []string // what, in order of first sight
+	first map[string]string
+	last  map[string]string
+	after map[string]int // how often the operator had been killed at first sight
+}
+
+func newWitness() *witness {
+	return &witness{first: map[string]string{}, last: map[string]string{}, after: map[string]int{}}
+}
+
+// see notes that what is now called who.
+func (w *witness) see(what, who string, kills int) {
+	if who == "" {
+		return
+	}
+	if _, known := w.first[what]; !known {
+		w.order = append(w.order, what)
+		w.first[what], w.after[what] = who, kills
+	}
+	if w.last[what] == "" || w.last[what] == w.first[what] { // a replacement stays on record
+		w.last[what] = who
+	}
+}
+
+// replaced lists what did not stay the same.
+func (w *witness) replaced() (changed []string) {
+	for _, what := range w.order {
+		if w.first[what] != w.last[what] {
+			changed = append(changed, fmt.Sprintf("%s was %s and became %s", what, w.first[what], w.last[what]))
+		}
+	}
+	return changed
+}
+
+// count is how many things whose name begins so were seen.
+func (w *witness) count(prefix string) (n int) {
+	for _, what := range w.order {
+		if strings.HasPrefix(what, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// Prefixes of what a witness sees.
+const (
+	sawServer  = "server  "
+	sawMember  = "member  "
+	sawProcess = "process "
+)
+
+// Columns of the report.
+const (
+	whatWidth  = 20
+	whoColumn  = 38
+	whenColumn = 20
+)
+
+// report lists who was there first and who is there now.
+func (w *witness) report() []line {
+	lines := []line{{{pad("", 2+whatWidth) + pad("first seen as", whoColumn) + pad("when", whenColumn) + "at the end", dim}}}
+	names := slices.Clone(w.order)
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) })
+	for _, what := range names {
+		same := span{"the same", green}
+		if w.first[what] != w.last[what] {
+			same = span{w.last[what], red}
+		}
+		when := "before any kill"
+		if n := w.after[what]; n > 0 {
+			when = fmt.Sprintf("after kill %d", n)
+		}
+		lines = append(lines, line{{"  " + pad(what, whatWidth), plain}, {pad(w.first[what], whoColumn), plain}, {pad(when, whenColumn), dim}, same})
+	}
+	return lines
+}
+
+// rank is the order of kinds in the report.
+func rank(what string) int {
+	return slices.IndexFunc([]string{sawServer, sawMember, sawProcess}, func(prefix string) bool { return strings.HasPrefix(what, prefix) })
+}
+
+// observe takes the servers' ids from the API and their daemons' process ids from the machines.
+func (w *witness) observe(s *snapshot, kills int) {
+	for i := range s.servers {
+		v := &s.servers[i]
+		name := s.serverName(v.Name)
+		w.see(sawServer+name, v.Status.ID, kills)
+		if v.Status.Access != nil {
+			w.see(sawProcess+name, daemonPid(v.Status.Access.Target), kills)
+		}
+	}
+}
+
+// daemonPid reads the recipe's pid file, which names process id, start time and boot. Both numbers are shown: an id that was used
+// again would fool nobody.
+func daemonPid(root string) string {
+	text, err := os.ReadFile(filepath.Join(root, "run", "etcd.pid"))
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("pid %s (started at tick %s)", fields[0], fields[1])
+}
+
+// observeMembers asks the etcd cluster for its members; silence is no news.
+func (w *witness) observeMembers(ctx context.Context, etcdctl string, s *snapshot, kills int) {
+	var endpoints []string
+	names := map[string]string{}
+	for i := range s.servers {
+		if access := s.servers[i].Status.Access; access != nil {
+			endpoints = append(endpoints, "http://"+access.Address+":2379")
+			names["http://"+access.Address+":2380"] = s.serverName(s.servers[i].Name)
+		}
+	}
+	if len(endpoints) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, etcdctl, "--endpoints="+strings.Join(endpoints, ","), "--dial-timeout=1s",
+		"--command-timeout=2s", "member", "list", "--write-out=json").Output()
+	if err != nil {
+		return
+	}
+	var list struct {
+		Members []struct {
+			ID       uint64   `json:"ID"`
+			PeerURLs []string `json:"peerURLs"`
+		} `json:"members"`
+	}
+	if json.Unmarshal(out, &list) != nil {
+		return
+	}
+	for _, m := range list.Members {
+		name := strings.Join(m.PeerURLs, ",")
+		if known, ok := names[name]; ok {
+			name = known
+		}
+		w.see(sawMember+name, strconv.FormatUint(m.ID, 16), kills)
+	}
+}

@@ -4,6 +4,7 @@ package batchworkflow
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -103,6 +104,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	look := &look{Reconciler: r, memory: r.shelf.take(workflow.UID)}
-	return reconcile.Run(ctx, r.kit, &workflow, look.finalize,
+	part := reconcile.Part[*v1alpha1.BatchWorkflow]{Message: finished}
+	return reconcile.RunPart(ctx, r.kit, part, &workflow, look.finalize,
 		look.compile, look.load, look.observe, look.advance, look.record, look.act, look.summarise)
+}
+
+// finished is what a workflow that succeeded says.
+func finished(w *v1alpha1.BatchWorkflow) string {
+	return fmt.Sprintf("%d of %d done in %s", w.Status.Counts.Succeeded, w.Status.Counts.Succeeded, w.Status.Run.Duration)
 }

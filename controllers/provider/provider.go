@@ -71,7 +71,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Kit.Client.Get(ctx, req.NamespacedName, p); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	result, err := reconcile.Run(ctx, r.Kit, p, r.finalize, r.count, r.open)
+	part := reconcile.Part[*v1alpha1.Provider]{Message: func(*v1alpha1.Provider) string { return "the account answers" }}
+	result, err := reconcile.RunPart(ctx, r.Kit, part, p, r.finalize, r.count, r.open)
 	if err == nil && result.RequeueAfter == 0 && p.DeletionTimestamp.IsZero() {
 		result.RequeueAfter = r.pause()
 	}

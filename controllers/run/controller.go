@@ -114,7 +114,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	v := &visit{Reconciler: r}
-	part := reconcile.Part[*v1alpha1.Run]{Reason: v1alpha1.ReasonSucceeded, Summarise: r.summarise}
+	part := reconcile.Part[*v1alpha1.Run]{Reason: v1alpha1.ReasonSucceeded, Summarise: r.summarise, Message: succeeded}
 	result, err := reconcile.RunPart(ctx, r.kit, part, one, v.leave, v.target, v.observe, v.act)
 	if err != nil || result == reconcile.Stale || !plan.Ended(one.Status.Phase) || !one.DeletionTimestamp.IsZero() {
 		return result, err
@@ -130,4 +130,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func answered(one *v1alpha1.Run) bool {
 	return plan.Ended(one.Status.Phase) && one.DeletionTimestamp.IsZero() &&
 		one.Status.ObservedGeneration == one.Generation && one.Status.Attempt >= plan.Attempt(one)
+}
+
+// succeeded is what a Run says that ended as expected.
+func succeeded(one *v1alpha1.Run) string {
+	return "as expected, in " + one.Status.Duration
 }

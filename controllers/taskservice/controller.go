@@ -76,7 +76,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	v := &visit{Reconciler: r, memo: r.memory.take(req.NamespacedName, service.UID)}
-	part := reconcile.Part[*v1alpha1.TaskService]{Summarise: summarise}
+	part := reconcile.Part[*v1alpha1.TaskService]{Summarise: summarise, Message: plan.ServiceReady}
 	result, err := reconcile.RunPart(ctx, r.kit, part, service, v.remove,
 		v.retry, v.resolve, v.target, v.fit, v.relate, v.render, v.observe, v.act)
 	if err == nil && v.wake > 0 && (result.RequeueAfter == 0 || v.wake < result.RequeueAfter) {

@@ -36,7 +36,7 @@ func SumServer(s *v1alpha1.Server) ServerSummary {
 	case reachable == nil || reachable.Status != metav1.ConditionTrue:
 		return serverSummary(v1alpha1.ServerBooting, v1alpha1.ReasonProgressing, "the machine runs and has not answered yet", reachable)
 	}
-	return ServerSummary{Phase: v1alpha1.ServerReady, Ready: true, Reason: v1alpha1.ReasonReady}
+	return ServerSummary{Phase: v1alpha1.ServerReady, Ready: true, Reason: v1alpha1.ReasonReady, Message: "the machine runs and answers"}
 }
 
 // serverSummary takes reason and message from the part that holds the Server up, where it says so. A reason that stops makes

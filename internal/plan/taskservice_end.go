@@ -123,6 +123,11 @@ func (w *work) tell(seen ServiceSeen, s *ServiceStep) string {
 	return fmt.Sprintf("server %s: %s (%d of %d ready)", w.host.Name, words, s.Ready, s.Total)
 }
 
+// ServiceReady is what a TaskService says that is ready.
+func ServiceReady(t *v1alpha1.TaskService) string {
+	return fmt.Sprintf("version %s is healthy on %d of %d servers", t.Status.Version, t.Status.Ready, t.Status.Total)
+}
+
 // ServicePhase is the one word for a TaskService, from its conditions and servers alone.
 func ServicePhase(t *v1alpha1.TaskService) v1alpha1.TaskServicePhase {
 	switch {

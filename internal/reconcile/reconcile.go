@@ -41,6 +41,8 @@ type Part[T Object] struct {
 	Condition string
 	// Reason of that condition when the walk ends without error; "" means Ready.
 	Reason string
+	// Message of that condition when the walk ends without error, from the object as the walk left it. nil: none.
+	Message func(T) string
 	// Summarise derives phase, Ready, Reconciling, Stalled and observedGeneration from the parts. Only for kinds that several
 	// controllers write; it runs after the walk's own condition is set, and it must be a function of the object alone.
 	Summarise func(T)
@@ -112,6 +114,9 @@ func conclude[T Object](ctx context.Context, kit Kit, part Part[T], obj T, recor
 	}
 	result, verdict := Result(outcome, !obj.GetDeletionTimestamp().IsZero())
 	err := guard(ctx, func() error {
+		if verdict.Ready && part.Message != nil {
+			verdict.Message = part.Message(obj)
+		}
 		verdict.apply(obj, part.Condition, part.Reason, kit.Now())
 		if part.Summarise != nil {
 			part.Summarise(obj)

@@ -74,7 +74,7 @@ func (v *visit) do(ctx context.Context, t *v1alpha1.TaskService, step plan.Servi
 	for i, action := range step.Actions {
 		deeds[i] = deed{RunAction: action}
 	}
-	each(ctx, deeds, func(ctx context.Context, d *deed) { d.err = v.carryOut(ctx, t, d.RunAction) })
+	each(deeds, func(d *deed) { d.err = v.carryOut(ctx, t, d.RunAction) })
 	for _, d := range deeds {
 		v.memo.looks[d.Server] = d.Look
 		v.settle(t, d)
@@ -87,7 +87,15 @@ func (v *visit) carryOut(ctx context.Context, t *v1alpha1.TaskService, a plan.Ru
 	if idle && len(a.Forget) == 0 {
 		return nil
 	}
-	return v.on(ctx, a.Server, func(tr transport.Transport) error {
+	starts := slices.Contains([]plan.RunVerb{plan.RunCheck, plan.RunApply, plan.RunVerify, plan.RunHealth, plan.RunRemove}, a.Do)
+	var script runner.Script
+	if starts {
+		var err error
+		if script, err = v.script(ctx, t, a.Do, a.Server); err != nil {
+			return err
+		}
+	}
+	return v.on(ctx, a.Server, func(ctx context.Context, tr transport.Transport) error {
 		for _, id := range a.Forget {
 			if err := runner.Forget(ctx, tr, id); err != nil && a.Do == plan.RunDrop {
 				return err
@@ -98,14 +106,10 @@ func (v *visit) carryOut(ctx context.Context, t *v1alpha1.TaskService, a plan.Ru
 				return err
 			}
 		}
-		switch a.Do {
-		case plan.RunStop:
+		switch {
+		case a.Do == plan.RunStop:
 			return v.halt(ctx, tr, a.ID)
-		case plan.RunCheck, plan.RunApply, plan.RunVerify, plan.RunHealth, plan.RunRemove:
-			script, err := v.script(ctx, t, a.Do, a.Server)
-			if err != nil {
-				return err
-			}
+		case starts:
 			return runner.Start(ctx, tr, a.ID, script)
 		}
 		return nil

@@ -89,6 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (v *visit) retry(_ context.Context, t *v1alpha1.TaskService) error {
 	if plan.Attempt(t) > t.Status.Attempt {
 		plan.Retried(t.Status.Servers)
+		v.memo.forgive()
 	}
 	return nil
 }

@@ -32,11 +32,11 @@ func (v *visit) observe(ctx context.Context, t *v1alpha1.TaskService) error {
 		v.hosts = append(v.hosts, seenHost{Host: host, asks: host.Asks(string(t.UID))})
 	}
 	hidden := v.hidden()
-	each(ctx, v.hosts, func(ctx context.Context, h *seenHost) {
+	each(v.hosts, func(h *seenHost) {
 		if h.asks == "" {
 			return
 		}
-		h.Err = v.on(ctx, h.Name, func(tr transport.Transport) error {
+		h.Err = v.on(ctx, h.Name, func(ctx context.Context, tr transport.Transport) error {
 			status, err := runner.Poll(ctx, tr, h.asks, hidden...)
 			if err == nil {
 				h.Said = &plan.RunSaid{State: plan.RunState(status.State), Code: status.Code, Tail: status.Tail, TimedOut: status.TimedOut}

@@ -34,37 +34,51 @@ type visit struct {
 	hosts []seenHost
 }
 
-const (
-	machinesAtOnce = 8
-	tripTimeout    = 30 * time.Second // of everything that one look does on one machine
-)
+// machinesAtOnce is how many machines one look talks to at the same time.
+const machinesAtOnce = 8
 
-// each does something on several machines at once. A machine that does not answer costs its own time and nobody else's.
-func each[T any](ctx context.Context, all []T, do func(context.Context, *T)) {
+// each does something on several machines at once. Failures stay with their machine.
+func each[T any](all []T, do func(*T)) {
 	var group errgroup.Group
 	group.SetLimit(machinesAtOnce)
 	for i := range all {
 		group.Go(func() error {
-			bounded, stop := context.WithTimeout(ctx, tripTimeout)
-			defer stop()
-			do(bounded, &all[i])
+			do(&all[i])
 			return nil
 		})
 	}
-	_ = group.Wait() // failures stay with their machine
+	_ = group.Wait() // nothing returns an error
 }
 
-// on opens the way to a server's machine for one call.
-func (v *visit) on(ctx context.Context, name string, do func(transport.Transport) error) error {
+// on opens the way to a server's machine for one call. A machine that did not answer lately is not asked: it would hold up the
+// others, whose next step waits for the end of this look.
+func (v *visit) on(ctx context.Context, name string, do func(context.Context, transport.Transport) error) error {
 	server, ok := v.servers[name]
 	if !ok || server.Status.Access == nil {
 		return fault.Waiting(fault.ReasonServerNotFound, 0, "there is no Server %s", name)
 	}
-	a := server.Status.Access
+	machine := server.Status.ID
+	if err := v.memo.avoid(machine, v.kit.Now()); err != nil {
+		return err
+	}
+	patience := v.memo.patience(machine, len(v.servers))
+	bounded, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	err := v.dial(bounded, server.Status.Access, do)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err() // we are stopping: this says nothing about the machine
+	case bounded.Err() != nil:
+		err = fault.New(fault.Retry, fault.ReasonUnreachable, "its machine does not answer")
+	}
+	return v.memo.heard(machine, err, v.kit.Now())
+}
+
+func (v *visit) dial(ctx context.Context, a *v1alpha1.ServerAccess, do func(context.Context, transport.Transport) error) error {
 	tr, err := v.dialer.Dial(ctx, transport.Access{Transport: a.Transport, Target: a.Target, Address: a.Address})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tr.Close() }() // what was done is done
-	return do(tr)
+	return do(ctx, tr)
 }

@@ -1,0 +1,1 @@
+[ -f "$KEELWAY_ROOT/etc/flaky" ] || kw_fail 10 "flaky is not installed"

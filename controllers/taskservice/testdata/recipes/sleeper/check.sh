@@ -1,0 +1,1 @@
+kw_daemon_check sleeper

@@ -1,0 +1,1 @@
+kw_fail 1 "must never run here"

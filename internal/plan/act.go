@@ -50,7 +50,7 @@ func act(w *Workflow, l *saga.Ledger, k, n int, sights Sights) (ChildAction, boo
 	action := ChildAction{Instance: i, Kind: w.ops[k].child, Name: w.names[i], Attempt: attempt, UID: s.UID}
 	switch l.Phases[i] {
 	case saga.Running:
-		if !s.Exists {
+		if !s.Exists || s.UID == "" && s.Asked < attempt { // not there, or refused at an earlier attempt
 			action.Do, action.Child = Ensure, w.child(l, k, n, attempt)
 			return action, true
 		}
@@ -70,11 +70,7 @@ func act(w *Workflow, l *saga.Ledger, k, n int, sights Sights) (ChildAction, boo
 // Wants reports whether the ledger wants the child of instance i to exist. A child that nobody wants was ordered by somebody
 // whose order did not become durable, and is deleted. The ledger must be the newest there is.
 func Wants(l *saga.Ledger, i int) bool {
-	switch l.Phases[i] {
-	case saga.Pending, saga.Skipped, saga.Omitted, saga.Undone:
-		return false
-	}
-	return true
+	return l.Ordered(i) && l.Phases[i] != saga.Undone
 }
 
 // Confirm lists the instances whose absence must be confirmed by a live read before Advance may call them undone.

@@ -35,6 +35,9 @@ func (a *advance) start() {
 			room = a.startOperation(k, room)
 		}
 		a.outcomes[k] = outcomeOf(a.l.OpCounts(k))
+		if a.l.OpCounts(k)[saga.Failed] > 0 {
+			return // its values are not to be had: the next pass ends what has not started
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,7 @@ type rig struct {
 	root      string
 	running   *lab.Running
 	cut       *cutter
+	recipes   fs.FS
 }
 
 // cutter lets chosen machines not answer, and counts what is asked of all.
@@ -59,8 +61,9 @@ func (c *cutter) Dial(ctx context.Context, access transport.Access) (transport.T
 
 func newRig(t *testing.T, servers ...string) *rig {
 	t.Helper()
+	t.Parallel()
 	l := lab.Shared(t)
-	r := &rig{T: t, Lab: l, namespace: l.Namespace(t), root: t.TempDir(), cut: &cutter{Dialer: all.New(all.Options{Process: true})}}
+	r := &rig{T: t, Lab: l, namespace: l.Namespace(t), root: t.TempDir(), cut: &cutter{Dialer: all.New(all.Options{Process: true})}, recipes: os.DirFS("testdata/recipes")}
 	for _, name := range servers {
 		r.server(name)
 	}
@@ -71,7 +74,7 @@ func newRig(t *testing.T, servers ...string) *rig {
 // start runs the controller, again after a stop.
 func (r *rig) start() {
 	r.Helper()
-	recipes, err := catalog.Load(os.DirFS("testdata/recipes"))
+	recipes, err := catalog.Load(r.recipes)
 	if err != nil {
 		r.Fatal(err)
 	}

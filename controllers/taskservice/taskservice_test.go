@@ -2,10 +2,12 @@ package taskservice_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -265,6 +267,42 @@ func TestMachines(t *testing.T) {
 	if !strings.HasPrefix(r.read("a2", "etc/keelway/motd"), "hello") {
 		t.Error("remove ran on a machine that goes")
 	}
+}
+
+// TestUpgrade: a newer operator with other recipes touches no machine until somebody changes the TaskService.
+func TestUpgrade(t *testing.T) {
+	r := newRig(t, "a")
+	s := r.service("motd", "motd", "", "a")
+	r.untilReady(s)
+	before := s.DeepCopy()
+
+	newer := fstest.MapFS{}
+	for _, name := range []string{"recipe.yaml", "motd.tmpl", "check.sh", "apply.sh", "health.sh", "remove.sh"} {
+		text, err := fs.ReadFile(r.recipes, "motd/"+name)
+		r.must(err)
+		text = []byte(strings.ReplaceAll(string(text), "default: 1.0.0", "default: 1.1.0"))
+		newer["motd/"+name] = &fstest.MapFile{Data: text}
+	}
+	newer["motd/motd.tmpl"] = &fstest.MapFile{Data: []byte("new: {{ .Parameters.text }} {{ .Version }}\n")}
+	r.running.Stop()
+	r.recipes = newer
+	r.start()
+	calls := r.cut.calls.Load()
+	for r.cut.calls.Load() < calls+4 { // it looks at the service's health
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.must(r.Client.Get(t.Context(), client.ObjectKeyFromObject(s), s))
+	if s.ResourceVersion != before.ResourceVersion || r.applied("a") != 1 {
+		t.Errorf("the upgrade wrote or applied: %+v", s.Status)
+	}
+	r.change(s, func(s *v1alpha1.TaskService) {
+		s.Spec.Parameters = &v1alpha1.Parameters{RawExtension: runtime.RawExtension{Raw: []byte(`{"text":"ho"}`)}}
+	})
+	r.untilReady(s)
+	if got := r.read("a", "etc/keelway/motd"); got != "new: ho 1.0.0\n" || s.Status.Resolved.RecipeDigest == before.Status.Resolved.RecipeDigest {
+		t.Errorf("after the change: %q, %+v", got, s.Status.Resolved)
+	}
+	r.erase(s)
 }
 
 // TestCrash: the controller dies at many moments; the end is the same, and nothing was done twice.

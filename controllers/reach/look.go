@@ -25,7 +25,7 @@ func (r *Reconciler) look(ctx context.Context, s *v1alpha1.Server) error {
 		facts, err = r.ask(ctx, s.Status.Access)
 	}
 	if err != nil {
-		return stopping(fault.During(err, "dialling %s by %s", whereabouts(s.Status.Access), s.Status.Access.Transport))
+		return told(fault.During(err, "dialling %s by %s", whereabouts(s.Status.Access), s.Status.Access.Transport))
 	}
 	s.Status.Facts = settled(s.Status.Facts, facts)
 	return nil
@@ -49,9 +49,13 @@ func whereabouts(access *v1alpha1.ServerAccess) string {
 	return access.Target
 }
 
-// stopping makes sure that a condition tells what the error's class told: the summary reads it from the reason.
-func stopping(err error) error {
-	if fault.IsTerminal(err) && !fault.ReasonOf(err).Stops() {
+// told makes sure that a condition tells what the error's class told: the summary reads it from the reason. A machine that is
+// not there is unreachable for us: whether it has ended is for the provider to say.
+func told(err error) error {
+	switch {
+	case fault.IsGone(err):
+		return fault.New(fault.Retry, fault.ReasonUnreachable, "%w", err)
+	case fault.IsTerminal(err) && !fault.ReasonOf(err).Stops():
 		return fault.New(fault.Terminal, fault.ReasonInvalid, "%w", err)
 	}
 	return err

@@ -205,3 +205,19 @@ func TestDeletedBeforeItShows(t *testing.T) {
 	rg.down(rg.boot(rg.client), "a")
 	rg.sound(0)
 }
+
+// TestBeginsWithTheLease: an operator that stood by for an hour knows no more of the last deeds than one that just started.
+func TestBeginsWithTheLease(t *testing.T) {
+	r := newRig(t, mem.Options{}).boot(nil)
+	now := time.Now().Add(time.Hour)
+	if !r.memory.settled(named("a"), now, testSettle) {
+		t.Fatal("the test shows nothing")
+	}
+	r.Kit.Now = func() time.Time { return now }
+	if err := r.begin(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if r.memory.settled(named("a"), now, testSettle) || !r.memory.lastDeed(named("a")).Equal(now) {
+		t.Error("what the former leader did a moment ago is taken for old")
+	}
+}

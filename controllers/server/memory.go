@@ -8,13 +8,12 @@ import (
 )
 
 // memory holds when something was last asked of a provider, by the name of the object: a look that began earlier proves nothing.
-// All of it may be lost: an operator that just began takes it that everything was done the moment before. By name and not by
-// UID, because a machine of an earlier object of the same name matters as well.
+// All of it may be lost: an operator that just began takes it that everything was done the moment before, by the one whose lease
+// it took over. By name and not by UID, because a machine of an earlier object of the same name matters as well.
 type memory struct {
+	mu    sync.Mutex
 	began time.Time
-
-	mu sync.Mutex
-	of map[types.NamespacedName]deeds
+	of    map[types.NamespacedName]deeds
 }
 
 type deeds struct {
@@ -25,6 +24,12 @@ type deeds struct {
 
 func newMemory(began time.Time) *memory {
 	return &memory{began: began, of: map[types.NamespacedName]deeds{}}
+}
+
+func (m *memory) begin(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.began = now
 }
 
 func (m *memory) change(name types.NamespacedName, do func(*deeds)) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +60,13 @@ func New(kit reconcile.Kit, opener Opener, options Options) *Reconciler {
 	return r
 }
 
+// begin is a source of the controller: it starts when the lease is ours, which may be long after the process did.
+func (r *Reconciler) begin(_ context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
+	r.memory.begin(r.Kit.Now())
+	r.waker.begin(queue)
+	return nil
+}
+
 // seen is told of every List: machines in the making hold slots, and whose machine changed is looked at.
 func (r *Reconciler) seen(now inventory.Snapshot, changes []inventory.Change) {
 	var making []plan.Key
@@ -82,7 +90,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Provider{}, handler.EnqueueRequestsFromMapFunc(r.unsettled), builder.WithPredicates(providerTurned())).
 		Watches(&v1alpha1.TaskService{}, handler.EnqueueRequestsFromMapFunc(r.heldByService)).
 		Watches(&v1alpha1.Run{}, handler.EnqueueRequestsFromMapFunc(r.heldByRun), builder.WithPredicates(runEnds())).
-		WatchesRawSource(source.Func(r.waker.start)).
+		WatchesRawSource(source.Func(r.begin)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.options.Workers, RateLimiter: reconcile.Limiter()}).
 		Complete(r)
 }

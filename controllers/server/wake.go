@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -32,12 +31,10 @@ type ask struct {
 
 func newWaker() *waker { return &waker{asking: map[plan.Key]ask{}} }
 
-// start is a source of the controller.
-func (w *waker) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
+func (w *waker) begin(queue workqueue.TypedRateLimitingInterface[ctrl.Request]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue = queue
-	return nil
 }
 
 func (w *waker) asks(key plan.Key, a ask) {

@@ -13,10 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keelway/keelway/api/v1alpha1"
@@ -53,6 +55,7 @@ var shared struct {
 // Main runs the tests and then stops the lab, if any test asked for it: func TestMain(m *testing.M) { lab.Main(m) }
 func Main(m *testing.M) {
 	shared.ready = true
+	ctrl.SetLogger(logr.Discard()) // a manager has its own, see Manager; without one somebody complains with a stack
 	code := m.Run()
 	if shared.lab != nil {
 		if err := shared.lab.Stop(); err != nil {

@@ -64,7 +64,7 @@ func TestSummariseServer(t *testing.T) {
 		"ready": {
 			reason: "both parts are there", id: "i-1",
 			parts: []metav1.Condition{serverPart(provisioned, metav1.ConditionTrue, "Provisioned"), serverPart(reachable, metav1.ConditionTrue, "Reachable")},
-			want:  ServerSummary{Phase: v1alpha1.ServerReady, Ready: true, Reason: v1alpha1.ReasonReady},
+			want:  ServerSummary{Phase: v1alpha1.ServerReady, Ready: true, Reason: v1alpha1.ReasonReady, Message: "the machine runs and answers"},
 		},
 		"lost": {
 			reason: "that it answered once helps nobody", id: "i-1",

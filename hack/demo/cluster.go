@@ -9,6 +9,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -127,6 +129,28 @@ func (s *snapshot) remaining() string {
 	add(len(s.services), "TaskService", "TaskServices")
 	add(len(s.servers), "Server", "Servers")
 	return strings.Join(said, ", ")
+}
+
+// held says why the first thing that is still there has not gone.
+func (s *snapshot) held() string {
+	for i := range s.services {
+		if text := readyMessage(s.services[i].Status.Conditions); text != "" {
+			return "TaskService " + s.services[i].Name + ": " + text
+		}
+	}
+	for i := range s.servers {
+		if text := readyMessage(s.servers[i].Status.Conditions); text != "" && !s.servers[i].DeletionTimestamp.IsZero() {
+			return "Server " + s.serverName(s.servers[i].Name) + ": " + text
+		}
+	}
+	return ""
+}
+
+func readyMessage(conditions []metav1.Condition) string {
+	if ready := meta.FindStatusCondition(conditions, v1alpha1.ReadyCondition); ready != nil {
+		return ready.Message
+	}
+	return ""
 }
 
 // children counts what a workflow has made.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 )
@@ -66,10 +67,15 @@ func (s *snapshot) anyOperation(phase string) bool {
 type saboteur struct {
 	left  []moment
 	kills int
+	seal  string // of the world at the last kill
 }
 
-// strike returns the moment that a snapshot shows, and forgets it; nil: none.
+// strike returns the moment that a snapshot shows, and forgets it; nil: none. It waits until the operator that was started last
+// has written something: to kill one that has not begun would be no news.
 func (b *saboteur) strike(s *snapshot) *moment {
+	if s.seal() == b.seal {
+		return nil
+	}
 	for i := range b.left {
 		if b.left[i].comes(s) {
 			found := b.left[i]
@@ -79,4 +85,22 @@ func (b *saboteur) strike(s *snapshot) *moment {
 		}
 	}
 	return nil
+}
+
+// seal changes whenever anything is written.
+func (s *snapshot) seal() string {
+	var seal strings.Builder
+	if s.workflow != nil {
+		seal.WriteString(s.workflow.ResourceVersion)
+	}
+	for i := range s.servers {
+		seal.WriteString(" " + s.servers[i].ResourceVersion)
+	}
+	for i := range s.services {
+		seal.WriteString(" " + s.services[i].ResourceVersion)
+	}
+	for i := range s.runs {
+		seal.WriteString(" " + s.runs[i].ResourceVersion)
+	}
+	return seal.String()
 }

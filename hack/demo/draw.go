@@ -118,32 +118,6 @@ func (r *row) branches(lastOp bool) (branch, below string) {
 	return trunk + foot, trunk + "│ "
 }
 
-// Bounds of what is told in further lines.
-const (
-	minWrap = 20 // columns
-	maxWrap = 4  // lines
-)
-
-// wrap breaks text at blanks into at most that many lines of that width; what is longer is cut by whoever draws the last one.
-func wrap(text string, width, most int) (lines []string) {
-	words := strings.Fields(clean(text))
-	at := ""
-	for i, word := range words {
-		switch {
-		case at == "":
-			at = word
-		case len([]rune(at))+1+len([]rune(word)) <= width:
-			at += " " + word
-		case len(lines) == most-1:
-			return append(lines, at+" "+strings.Join(words[i:], " "))
-		default:
-			lines = append(lines, at)
-			at = word
-		}
-	}
-	return append(lines, at)
-}
-
 // spent is the row's time, empty when it has none.
 func (r *row) spent(now time.Time) string {
 	switch {

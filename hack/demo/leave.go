@@ -90,10 +90,13 @@ func (t *story) watchLeaving(ctx context.Context) error {
 	_, err := t.follow(ctx, func(s *snapshot) bool {
 		text := s.remaining()
 		left := line{{"  still there: ", dim}, {text, plain}}
+		if held := s.held(); held != "" {
+			left = append(left, span{"; " + held, dim})
+		}
 		switch {
 		case t.out.live:
 			t.out.picture([]line{left}, time.Now())
-		case text != said && text != "":
+		case text != "" && text != said:
 			t.out.say(left)
 		}
 		said = text
@@ -168,8 +171,8 @@ func (t *story) clearUp() error {
 		t.lap("tear-down", begun)
 	}
 	err := errors.Join(faults...)
-	if err == nil && t.cluster != nil {
-		t.out.verdict(true, "torn down: operator, mirror, control plane and %s are gone", t.home.dir)
+	if err == nil && t.home != nil {
+		t.out.verdict(true, "torn down: no process of the demo runs, and %s is gone", t.home.dir)
 	}
 	return err
 }

@@ -85,3 +85,53 @@ func pad(text string, n int) string {
 	}
 	return text
 }
+
+// Bounds of what is told in further lines.
+const (
+	minWrap = 20 // columns
+	maxWrap = 4  // lines
+)
+
+// fold breaks a line that is wider than width, where its last span has blanks. A width of 0 breaks nothing.
+func (l line) fold(width int) []line {
+	if len(l) == 0 || width == 0 {
+		return []line{l}
+	}
+	indent := 0
+	for _, s := range l[:len(l)-1] {
+		indent += len([]rune(s.text))
+	}
+	last := l[len(l)-1]
+	if indent+len([]rune(last.text)) <= width || width-indent < minWrap {
+		return []line{l}
+	}
+	var lines []line
+	for i, text := range wrap(last.text, width-indent, 2*maxWrap) {
+		if i == 0 {
+			lines = append(lines, append(l[:len(l)-1:len(l)-1], span{text, last.style}))
+		} else {
+			lines = append(lines, line{{pad("", indent), plain}, {text, last.style}})
+		}
+	}
+	return lines
+}
+
+// wrap breaks text at blanks into at most that many lines of that width; what is longer stays in the last one.
+func wrap(text string, width, most int) (lines []string) {
+	words := strings.Fields(clean(text))
+	at := ""
+	for i, word := range words {
+		switch {
+		case at == "":
+			at = word
+		case len([]rune(at))+1+len([]rune(word)) <= width:
+			at += " " + word
+		case len(lines) == most-1:
+			return append(lines, at+" "+strings.Join(words[i:], " "))
+		default:
+			lines = append(lines, at)
+			at = word
+		}
+	}
+	return append(lines, at)
+}

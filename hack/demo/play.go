@@ -188,11 +188,15 @@ func (t *story) sabotage(ctx context.Context, s *snapshot, asked time.Time) (tim
 	}
 	before := t.operator.pid()
 	t.operator.kill()
+	if after, err := t.cluster.look(ctx); err == nil { // a write may have been on its way
+		t.saboteur.seal = after.seal()
+	}
 	if err := t.operator.start(); err != nil {
 		return asked, err
 	}
 	t.out.say(line{
-		{fmt.Sprintf("⚡ kill %d", t.saboteur.kills), red}, {fmt.Sprintf("  SIGKILL to the operator, pid %d, while %s; started again as pid %d", before, m.while, t.operator.pid()), plain},
+		{fmt.Sprintf("kill %d  ", t.saboteur.kills), red},
+		{fmt.Sprintf("SIGKILL to the operator, pid %d, while %s; started again as pid %d", before, m.while, t.operator.pid()), plain},
 	})
 	return asked, nil
 }

@@ -48,20 +48,26 @@ func newScreen(out *os.File, env func(string) string) *screen {
 	return s
 }
 
-// say writes lines that stay. They are not cut: a terminal wraps them.
+// say writes lines that stay. On a terminal a long last part of a line is broken at blanks, below its own beginning.
 func (s *screen) say(lines ...line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
+	width, _ := s.size()
 	for _, l := range lines {
-		fmt.Fprintln(s.out, l.draw(0, s.colour))
+		for _, part := range l.fold(width) {
+			fmt.Fprintln(s.out, part.draw(0, s.colour))
+		}
 	}
 }
 
-// text writes what a program printed, as it is.
+// text writes what a program printed, as it is: whoever copies it gets what was there.
 func (s *screen) text(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
 	for row := range strings.Lines(text) {
-		s.say(line{{strings.TrimRight(row, "\n"), plain}})
+		fmt.Fprintln(s.out, line{{strings.TrimRight(row, "\n"), plain}}.draw(0, s.colour))
 	}
 }
 

@@ -18,7 +18,17 @@ func (s *screen) heading(text string) { s.say(line{}, line{{text, bold}}) }
 
 // command shows what a reader could type.
 func (s *screen) command(args ...string) {
-	s.say(line{{"$ kubectl " + strings.Join(args, " "), cyan}})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = arg
+		if strings.ContainsAny(arg, `{}"*?$ `) {
+			quoted[i] = "'" + arg + "'"
+		}
+	}
+	fmt.Fprintln(s.out, line{{"$ kubectl " + strings.Join(quoted, " "), cyan}}.draw(0, s.colour))
 }
 
 // verdict says how something ended.
@@ -27,7 +37,7 @@ func (s *screen) verdict(good bool, format string, args ...any) {
 	if good {
 		m = markDone
 	}
-	s.say(line{m.still(), {" " + fmt.Sprintf(format, args...), plain}})
+	s.say(line{m.still(), {" ", plain}, {fmt.Sprintf(format, args...), plain}})
 }
 
 // failure says what went wrong; further lines are what was quoted.

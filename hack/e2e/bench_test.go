@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +36,7 @@ type bench struct {
 	stateDir  string
 	log       string
 	install   installation
+	torment   atomic.Pointer[func(mem.Verb)] // called before each call to the cloud; nil: nothing
 	args      []string
 	present   *operator
 }
@@ -45,7 +48,13 @@ func newBench(t *testing.T, cloud mem.Options, args ...string) *bench {
 	b := &bench{Lab: l, t: t, install: install(t, l), cloud: mem.New(cloud)}
 	b.namespace = l.Namespace(t)
 	b.witness = watch(t, l, b.namespace)
-	door := httptest.NewServer(mem.Handler(b.cloud))
+	calls := mem.Handler(b.cloud)
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if meddle := b.torment.Load(); meddle != nil {
+			(*meddle)(mem.Verb(strings.TrimPrefix(r.URL.Path, "/")))
+		}
+		calls.ServeHTTP(w, r)
+	}))
 	t.Cleanup(door.Close)
 	dir := t.TempDir()
 	b.endpoint, b.stateDir, b.log = door.URL, filepath.Join(dir, "servers"), filepath.Join(dir, "operator.log")
@@ -69,7 +78,7 @@ func (b *bench) close() {
 	seen, err := b.ControlPlane.Kubectl(tidying(), nil, "get", "keelway", "-n", b.namespace, "-o", "wide")
 	report := b.cloud.Report()
 	report.Calls = report.Calls[max(0, len(report.Calls)-5):]
-	b.t.Logf("what is left (%v):\n%s\nthe cloud: %+v\nthe end of the operator's log:\n%s", err, head(seen, 60), report, tail(b.log, 120))
+	b.t.Logf("what is left (%v):\n%s\nthe cloud: %+v\nthe end of the operator's log:\n%s", err, head(seen, 40), report, tail(b.log, 60))
 }
 
 // start begins an operator's life.

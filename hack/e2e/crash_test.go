@@ -21,8 +21,8 @@ const (
 var slow = mem.Options{BootTime: 300 * time.Millisecond, DeleteTime: 200 * time.Millisecond, LogLimit: 1 << 16}
 
 // fleet is a workflow of servers by count and by key, waits, and both kinds of edges: 200 instances at share 1, 178 of them Servers.
-// The last operation asks for the given size.
-func fleet(name, policy, lastSize string, part float64) (yaml string, servers int) {
+// The last operation asks for the given size; it has last of the servers.
+func fleet(name, policy, lastSize string, part float64) (yaml string, servers, last int) {
 	n := func(full int) int { return max(1, int(float64(full)*part)) }
 	var keys []string
 	for i := range n(30) {
@@ -59,7 +59,7 @@ spec:
     dependsOn: [{operation: workers}, {operation: edge}]
     serverBatch: {count: %d, template: {spec: {providerRef: {name: cloud}, size: %s}}}
 `, name, parallelLimit, policy, n(50), n(12), strings.Join(keys, ", "), n(10), n(48), n(30), n(20), lastSize)
-	return yaml, n(50) + n(30) + n(48) + n(30) + n(20)
+	return yaml, n(50) + n(30) + n(48) + n(30) + n(20), n(20)
 }
 
 func TestWorkflowSurvivesKillsOfTheOperator(t *testing.T) {
@@ -67,7 +67,7 @@ func TestWorkflowSurvivesKillsOfTheOperator(t *testing.T) {
 	b, rng := newBench(t, slow), dice(t)
 	b.start()
 	b.provider(maxInFlight)
-	yaml, servers := fleet("crash", "Fail", "large", 1)
+	yaml, servers, _ := fleet("crash", "Fail", "large", 1)
 	b.apply(yaml)
 
 	run := b.forward("crash")

@@ -99,10 +99,17 @@ func inspectLog(t *testing.T, path string) {
 	}
 }
 
-// tail is the end of a log.
+// chatter are the fields of a log line that say a thing twice.
+var chatter = regexp.MustCompile(` (controllerGroup|controllerKind|\w+\.namespace|\w+\.name|namespace|reconcileID)=\S+`)
+
+// tail is the end of a log, without what repeats itself.
 func tail(path string, n int) string {
 	all := lines(path)
-	return strings.Join(all[max(0, len(all)-n):], "\n")
+	all = all[max(0, len(all)-n):]
+	for i := range all {
+		all[i] = fmt.Sprintf("%.500s", chatter.ReplaceAllString(all[i], ""))
+	}
+	return strings.Join(all, "\n")
 }
 
 func lines(path string) (all []string) {

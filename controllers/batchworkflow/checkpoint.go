@@ -3,6 +3,7 @@ package batchworkflow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -99,6 +100,28 @@ func (l *look) record(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 		return err
 	}
 	l.memory.ledger, l.memory.version, l.memory.durable = l.next, c.ResourceVersion, true
+	l.recorded = true
+	return nil
+}
+
+var errOld = errors.New("somebody else wrote the ledger: it is read again")
+
+// newest makes sure that what we are about to do follows from the newest ledger. A look that wrote it knows. One that did not
+// may remember a ledger that another operator has gone on from since, and would then make and delete against it for ever.
+func (l *look) newest(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
+	if l.recorded {
+		return nil
+	}
+	found := &metav1.PartialObjectMetadata{}
+	found.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Checkpoint"))
+	if err := l.kit.Live.Get(ctx, client.ObjectKeyFromObject(w), found); err != nil {
+		l.memory.forget()
+		return fault.During(err, "looking whether the ledger is the newest")
+	}
+	if found.ResourceVersion != l.memory.version {
+		l.memory.forget()
+		return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("checkpoints").GroupResource(), w.Name, errOld)
+	}
 	return nil
 }
 

@@ -25,11 +25,12 @@ const writers = 8
 // look is one look at one workflow: what its steps hand to each other.
 type look struct {
 	*Reconciler
-	memory *memory
-	sights plan.Sights
-	strays []client.Object // children that the ledger does not want
-	next   *saga.Ledger
-	wake   time.Time
+	memory   *memory
+	sights   plan.Sights
+	strays   []client.Object // children that the ledger does not want
+	next     *saga.Ledger
+	recorded bool // this look wrote the ledger
+	wake     time.Time
 }
 
 // compile checks the spec, once a generation.
@@ -126,13 +127,19 @@ func (l *look) advance(_ context.Context, _ *v1alpha1.BatchWorkflow) (err error)
 	return err
 }
 
-// act does what the durable ledger asks for. A child that can never be made counts as its attempt's failure at the next look.
+// act does what the newest ledger asks for. A child that can never be made counts as its attempt's failure at the next look.
 func (l *look) act(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
+	actions := plan.Act(l.memory.workflow, l.memory.ledger, l.sights)
+	if len(actions)+len(l.strays) > 0 {
+		if err := l.newest(ctx, w); err != nil {
+			return err
+		}
+	}
 	var mu sync.Mutex
 	var failures []error
 	group := errgroup.Group{}
 	group.SetLimit(writers)
-	for _, action := range plan.Act(l.memory.workflow, l.memory.ledger, l.sights) {
+	for _, action := range actions {
 		group.Go(func() error {
 			err := l.do(ctx, w, action)
 			if err == nil || fault.IsWait(err) { // what it waits for wakes us

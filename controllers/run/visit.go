@@ -76,7 +76,7 @@ func (v *visit) act(ctx context.Context, one *v1alpha1.Run) error {
 	one.Status = step.Status
 	switch step.Do {
 	case plan.OnceStart:
-		if err := reconcile.Record(ctx, one); err != nil {
+		if err := v.order(ctx, one); err != nil {
 			return err
 		}
 		if err := v.start(ctx, one); err != nil {
@@ -90,6 +90,16 @@ func (v *visit) act(ctx context.Context, one *v1alpha1.Run) error {
 		}
 	}
 	return step.Outcome
+}
+
+// order makes the start durable. Where it is recorded already, it has to be the newest that is recorded: an old copy would start
+// again what has ended and is forgotten.
+func (v *visit) order(ctx context.Context, one *v1alpha1.Run) error {
+	before := one.ResourceVersion
+	if err := reconcile.Record(ctx, one); err != nil || one.ResourceVersion != before {
+		return err
+	}
+	return reconcile.Confirm(ctx, v.kit, one)
 }
 
 // reopen takes back what the conditions said of the last attempt, in the write that begins the next one.

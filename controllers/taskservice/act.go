@@ -23,11 +23,24 @@ func (v *visit) act(ctx context.Context, t *v1alpha1.TaskService) error {
 	if step.Outcome == nil {
 		t.Status.Version = t.Status.Resolved.Version
 	}
-	if err := reconcile.Record(ctx, t); err != nil {
+	if err := v.order(ctx, t, step); err != nil {
 		return err
 	}
 	v.do(ctx, t, step)
 	return step.Outcome
+}
+
+// order makes the decision durable. Where nothing is new in it and yet a run is to be started, it has to be the newest that is
+// recorded: an old copy would apply again what was applied and is forgotten.
+func (v *visit) order(ctx context.Context, t *v1alpha1.TaskService, step plan.ServiceStep) error {
+	before := t.ResourceVersion
+	if err := reconcile.Record(ctx, t); err != nil || t.ResourceVersion != before {
+		return err
+	}
+	if !slices.ContainsFunc(step.Actions, func(a plan.RunAction) bool { return starts(a.Do) && a.Do != plan.RunHealth }) {
+		return nil
+	}
+	return reconcile.Confirm(ctx, v.kit, t)
 }
 
 // decide asks the plan and puts its answer into the status, in memory.
@@ -87,9 +100,8 @@ func (v *visit) carryOut(ctx context.Context, t *v1alpha1.TaskService, a plan.Ru
 	if idle && len(a.Forget) == 0 {
 		return nil
 	}
-	starts := slices.Contains([]plan.RunVerb{plan.RunCheck, plan.RunApply, plan.RunVerify, plan.RunHealth, plan.RunRemove}, a.Do)
 	var script runner.Script
-	if starts {
+	if starts(a.Do) {
 		var err error
 		if script, err = v.script(ctx, t, a.Do, a.Server); err != nil {
 			return err
@@ -109,11 +121,15 @@ func (v *visit) carryOut(ctx context.Context, t *v1alpha1.TaskService, a plan.Ru
 		switch {
 		case a.Do == plan.RunStop:
 			return v.halt(ctx, tr, a.ID)
-		case starts:
+		case starts(a.Do):
 			return runner.Start(ctx, tr, a.ID, script)
 		}
 		return nil
 	})
+}
+
+func starts(do plan.RunVerb) bool {
+	return slices.Contains([]plan.RunVerb{plan.RunCheck, plan.RunApply, plan.RunVerify, plan.RunHealth, plan.RunRemove}, do)
 }
 
 func (v *visit) halt(ctx context.Context, tr transport.Transport, id string) error {

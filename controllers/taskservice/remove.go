@@ -8,7 +8,6 @@ import (
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/plan"
-	"github.com/keelway/keelway/internal/reconcile"
 )
 
 // remove takes the service off every server that it was ever put on. It needs the recipe's remove script and the service's name
@@ -29,7 +28,7 @@ func (v *visit) remove(ctx context.Context, t *v1alpha1.TaskService) error {
 	if err := v.removal(t, step); err != nil {
 		return err
 	}
-	if err := reconcile.Record(ctx, t); err != nil {
+	if err := v.order(ctx, t, step); err != nil {
 		return err
 	}
 	for _, note := range step.Notes {

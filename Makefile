@@ -47,6 +47,10 @@ verify: generate ## regenerate, format, vet, tidy; fails when that changes anyth
 	$(GO) mod tidy -diff
 	@git diff --exit-code -- api config charts || { echo "generated files are stale: commit what 'make generate' wrote"; exit 1; }
 
+.PHONY: guards
+guards: ## break each guard of the house in a copy and demand that its test turns red (docs/track-record.md)
+	$(GO) run ./hack/verify/guards
+
 .PHONY: bench
 bench: ## Go benchmarks of the deciding packages, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/dag ./internal/saga ./internal/plan

@@ -8,12 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/hack/controlplane"
@@ -33,9 +36,9 @@ type cluster struct {
 
 // openCluster starts a control plane that knows Keelway's kinds and its operator's rights, and returns with it the operator's
 // kubeconfig.
-func openCluster(ctx context.Context, assets controlplane.Assets, root, dir string, log *feed) (*cluster, string, error) {
+func openCluster(ctx context.Context, assets controlplane.Assets, root, dir string, progress *feed) (*cluster, string, error) {
 	plane, err := controlplane.Start(ctx, controlplane.Options{
-		Dir: dir, Log: log, Assets: assets, CRDs: []string{filepath.Join(root, "config", "crd", "bases")}, NoFsync: true,
+		Dir: dir, Log: progress, Assets: assets, CRDs: []string{filepath.Join(root, "config", "crd", "bases")}, NoFsync: true,
 	})
 	if err != nil {
 		return nil, "", err
@@ -79,6 +82,8 @@ func (c *cluster) connect() error {
 	if err != nil {
 		return err
 	}
+	log.SetLogger(logr.Discard()) // the client's words would fall into the picture; its errors reach us
+	config.WarningHandler = rest.NoWarnings{}
 	config.QPS = -1 // the server's own limits do
 	config.Timeout = 10 * time.Second
 	scheme := runtime.NewScheme()

@@ -35,7 +35,7 @@ func (l line) draw(width int, colour bool) string {
 	for i, s := range l {
 		text := []rune(clean(s.text))
 		if width > 0 {
-			more := len(text) > left || len(text) == left && rest(l[i+1:])
+			more := len(text) > left || len(text) == left && l[i+1:].speaks()
 			if more {
 				text = append(text[:max(0, left-1)], []rune("…")[:min(1, left)]...)
 			}
@@ -59,8 +59,9 @@ func (l line) draw(width int, colour bool) string {
 	return strings.TrimRight(out.String(), " ")
 }
 
-func rest(spans line) bool {
-	for _, s := range spans {
+// speaks reports whether there is any text in it.
+func (l line) speaks() bool {
+	for _, s := range l {
 		if s.text != "" {
 			return true
 		}

@@ -126,30 +126,3 @@ func up(n int) string {
 	}
 	return fmt.Sprintf("\x1b[%dA\r", n)
 }
-
-// feed is a writer whose lines are said as progress of somebody: those that will be followed by another of their kind (they
-// hold an ellipsis) only for the moment where that is possible.
-type feed struct {
-	screen *screen
-	who    string
-	rest   string
-}
-
-// Write implements io.Writer; it never fails.
-func (f *feed) Write(p []byte) (int, error) {
-	f.rest += string(p)
-	for {
-		text, rest, found := strings.Cut(f.rest, "\n")
-		if !found {
-			return len(p), nil
-		}
-		f.rest = rest
-		_, said, _ := strings.Cut(text, ": ")
-		row := line{{pad(f.who, whoWidth), dim}, {said, dim}}
-		if f.screen.live && strings.Contains(said, " … ") {
-			f.screen.picture([]line{row}, time.Now())
-		} else {
-			f.screen.say(row)
-		}
-	}
-}

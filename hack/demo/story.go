@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/keelway/keelway/hack/controlplane"
@@ -117,6 +118,7 @@ func (t *story) set(ctx context.Context) (err error) {
 	}
 	begun := time.Now()
 	log := &feed{screen: t.out, who: "control plane"}
+	defer log.move()()
 	if err := os.Chdir(t.root); err != nil { // where the control plane looks for its versions
 		return err
 	}
@@ -183,11 +185,11 @@ func (t *story) lap(name string, begun time.Time) time.Time {
 }
 
 func (t *story) timing() line {
-	l := line{{"took ", dim}}
+	var text strings.Builder
 	var all time.Duration
 	for _, p := range t.laps {
 		all += p.took
-		l = append(l, span{fmt.Sprintf("%s %.1f s, ", p.name, p.took.Seconds()), dim})
+		fmt.Fprintf(&text, "%s %.1f s, ", p.name, p.took.Seconds())
 	}
-	return append(l, span{fmt.Sprintf("in all %.1f s", all.Seconds()), dim})
+	return line{{"took ", dim}, {fmt.Sprintf("%sin all %.1f s", text.String(), all.Seconds()), dim}}
 }

@@ -1,11 +1,11 @@
 package taskservice
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,8 +32,12 @@ func (v *visit) render(_ context.Context, t *v1alpha1.TaskService) error {
 		return err
 	}
 	if v.peers && len(v.unknown) > 0 {
-		return fault.Waiting(fault.ReasonDependency, 0, "recipe %s is configured from all its servers, and Server %s is not known yet",
-			t.Spec.Recipe, strings.Join(v.unknown[:min(3, len(v.unknown))], ", "))
+		reason := fault.ReasonDependency
+		if v.servers[v.unknown[0]] == nil {
+			reason = fault.ReasonServerNotFound
+		}
+		_, why := plan.Standing(v.unknown[0], v.servers[v.unknown[0]])
+		return fault.Waiting(reason, 0, "recipe %s is configured from all its servers, and %s", t.Spec.Recipe, cmp.Or(why, "Server "+v.unknown[0]+" has no address yet"))
 	}
 	for _, node := range v.nodes {
 		if v.digests[node.Name], err = v.digest(t, node); err != nil {

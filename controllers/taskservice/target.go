@@ -2,6 +2,7 @@ package taskservice
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,6 +31,9 @@ func (v *visit) target(ctx context.Context, t *v1alpha1.TaskService) error {
 		return fault.New(fault.Terminal, fault.ReasonInvalid, "spec.servers matches %d Servers; a service has at most %d: narrow the selector", len(v.wanted), maxServers)
 	}
 	slices.Sort(v.wanted)
+	t.Status.Total = int32(len(v.wanted))
+	t.Status.Ready = min(t.Status.Ready, t.Status.Total)
+	t.Status.Progress = fmt.Sprintf("%d/%d", t.Status.Ready, t.Status.Total)
 	if len(v.wanted) == 0 && len(t.Status.Servers) == 0 {
 		return fault.Waiting(fault.ReasonServerNotFound, 0, "spec.servers.selector matches no Server in namespace %s", t.Namespace)
 	}

@@ -218,6 +218,24 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
+// TestPeers: a service that is configured from all its servers waits until all are known, and touches none before.
+func TestPeers(t *testing.T) {
+	r := newRig(t, "a")
+	s := r.service("circle", "circle", "", "a", "c")
+	if text := r.untilSays(s, "ServerNotFound"); !strings.Contains(text, "there is no Server c") || s.Status.Progress != "0/2" {
+		t.Errorf("it says %q, %s", text, s.Status.Progress)
+	}
+	if left := r.left("a"); len(left) > 0 {
+		t.Errorf("something was done: %v", left)
+	}
+	r.server("c")
+	r.untilReady(s)
+	if got := r.read("a", "etc/circle"); got != r.read("c", "etc/circle") || !strings.HasPrefix(got, "a=127.9.1.97 c=") || r.applied("a") != 1 {
+		t.Errorf("a holds %q, applied %d times", got, r.applied("a"))
+	}
+	r.erase(s)
+}
+
 // TestSelector: a server that comes is taken in, one that no longer matches is reported and keeps the service until the end.
 func TestSelector(t *testing.T) {
 	r := newRig(t, "a", "b")

@@ -1,0 +1,1 @@
+kw_files_check

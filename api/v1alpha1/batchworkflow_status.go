@@ -70,17 +70,18 @@ type OperationStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	Key string `json:"key,omitempty"`
-	// phase of the instance.
+	// phase of the instance: Pending, Running, Retrying, Succeeded, Failed, Omitted, Unknown, Undoing, Undone, UndoFailed or
+	// Irreversible.
 	// +required
 	// +kubebuilder:validation:MaxLength=32
 	Phase string `json:"phase"`
 	// attempt, from 1; 0 before the first.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
-	// startedAt is when the instance began.
+	// startedAt is when its present attempt, or undoing it, began.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
-	// finishedAt is when the instance ended.
+	// finishedAt is when it ended, or when undoing it did.
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
 	// nextAttemptAt is when the next attempt is due.
@@ -109,7 +110,7 @@ type BatchWorkflowStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase in one word.
+	// phase in one word: Pending, Running, Suspended, Undoing, Succeeded, Failed, RolledBack or RollbackFailed.
 	// +optional
 	Phase WorkflowPhase `json:"phase,omitempty"`
 	// progress is succeeded/all instances, for people.

@@ -35,7 +35,8 @@ type BatchWorkflowSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	ParallelLimit int32 `json:"parallelLimit,omitempty"`
-	// onFailure is the default for operations.
+	// onFailure says what the failure of an operation does to the run: Fail leaves what it made, Rollback undoes it. It is the
+	// default for operations.
 	// +optional
 	// +kubebuilder:default=Fail
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
@@ -88,7 +89,7 @@ type Dependency struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
 	Operation string `json:"operation"`
-	// type of the edge.
+	// type of the edge: Hard waits until the operation has succeeded, Soft until it is finished, however it ended.
 	// +optional
 	// +kubebuilder:default=Hard
 	Type EdgeType `json:"type,omitempty"`
@@ -133,7 +134,7 @@ type RetryPolicy struct {
 	Backoff Backoff `json:"backoff,omitzero"`
 }
 
-// Operation is one step of a workflow: a discriminated union by type. It expands to one or many instances.
+// Operation is one node of the graph. Its type says which one of the sections it has; it expands to one or many instances.
 // +kubebuilder:validation:XValidation:rule="(self.type == 'ServerBatch') == has(self.serverBatch) && (self.type == 'TaskServiceBatch') == has(self.taskServiceBatch) && (self.type == 'Check') == has(self.check) && (self.type == 'Command') == has(self.command) && (self.type == 'Wait') == has(self.wait)",message="exactly the section of the type is needed, such as serverBatch for type ServerBatch"
 // +kubebuilder:validation:XValidation:rule="!has(self.dependsOn) || self.dependsOn.all(d, d.operation != self.name)",message="an operation cannot depend on itself"
 type Operation struct {
@@ -143,7 +144,7 @@ type Operation struct {
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
 	Name string `json:"name"`
-	// type of the operation.
+	// type of the operation: ServerBatch, TaskServiceBatch, Check, Command or Wait. The section of the same name holds the rest.
 	// +required
 	Type OperationType `json:"type"`
 	// dependsOn lists the operations that must come first.
@@ -171,7 +172,7 @@ type Operation struct {
 	// taskServiceBatch makes one TaskService a recipe, over all its targets.
 	// +optional
 	TaskServiceBatch *TaskServiceBatch `json:"taskServiceBatch,omitempty"`
-	// check is a health gate: it makes a Run and succeeds with it.
+	// check is a health gate: it makes a Run for each target, or one without a target, and succeeds with it.
 	// +optional
 	Check *Check `json:"check,omitempty"`
 	// command runs a script once on each target.

@@ -134,7 +134,7 @@ type RunStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase in one word.
+	// phase in one word: Pending, Running, Succeeded, Failed or Unknown.
 	// +optional
 	Phase RunPhase `json:"phase,omitempty"`
 	// attempt is the value of the annotation keelway.dev/attempt that this status answers.

@@ -127,7 +127,7 @@ type ServerStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase in one word.
+	// phase in one word: Pending, Creating, Booting, Ready, Deleting or Failed.
 	// +optional
 	Phase ServerPhase `json:"phase,omitempty"`
 	// id is the provider's own name for the machine. Once recorded it is never cleared or replaced.

@@ -122,7 +122,7 @@ type ServiceOnServer struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Machine string `json:"machine,omitempty"`
-	// phase in one word.
+	// phase in one word: Pending, Checking, Applying, Verifying, Ready, Unhealthy, Failed, Removing or Unassigned.
 	// +optional
 	Phase ServicePhase `json:"phase,omitempty"`
 	// version that was applied.
@@ -173,7 +173,7 @@ type TaskServiceStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase in one word.
+	// phase in one word: Pending, Installing, Ready, Updating, Degraded, Removing or Failed.
 	// +optional
 	Phase TaskServicePhase `json:"phase,omitempty"`
 	// version that is installed.

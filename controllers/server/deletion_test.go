@@ -2,12 +2,16 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
@@ -170,6 +174,32 @@ func TestProviderMissing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReleaseIsRepeatedAtOnce: the write that lets the object go is refused. What is known of the machine's end stays known, so
+// that the next walk does not wait as if the operator had just begun.
+func TestReleaseIsRepeatedAtOnce(t *testing.T) {
+	rg := newRig(t, mem.Options{}, readyProvider(), newServer("a"))
+	refused := false
+	r := rg.boot(interceptor.NewClient(rg.client, interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			if len(obj.GetFinalizers()) == 0 && !refused {
+				refused = true
+				return apierrors.NewConflict(schema.GroupResource{Resource: "servers"}, obj.GetName(), errors.New("ordered"))
+			}
+			return c.Patch(ctx, obj, patch, opts...)
+		},
+	}))
+	r.options.Settle = time.Hour
+	rg.up(r, "a")
+	rg.down(r, "a")
+	if !refused {
+		t.Error("no release was refused: nothing is proved")
+	}
+	if r.memory.tried(named("a")) {
+		t.Error("the operator remembers a Server that is gone")
+	}
+	rg.sound(0)
 }
 
 // TestWaitsForProvider follows a Server whose Provider comes later.

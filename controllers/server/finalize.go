@@ -28,7 +28,7 @@ func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
 	}
 	if err == nil {
 		v.leaveQueue()
-		v.r.memory.forget(v.name) // its machine is known to be gone: a later object of that name starts afresh
+		v.ended = true
 	}
 	return stopping(err)
 }

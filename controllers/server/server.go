@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -105,9 +106,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	part := reconcile.Part[*v1alpha1.Server]{
 		Condition: v1alpha1.ProvisionedCondition,
 		Reason:    v1alpha1.ReasonProvisioned,
+		Message:   func(*v1alpha1.Server) string { return "the provider says that the machine runs" },
 		Summarise: func(s *v1alpha1.Server) { plan.SummariseServer(s, r.Kit.Now()) },
 	}
 	result, err := reconcile.RunPart(ctx, r.Kit, part, server, v.finalize, v.answer, v.provision)
+	if v.ended && !controllerutil.ContainsFinalizer(server, v1alpha1.Finalizer) {
+		r.memory.forget(v.name) // the object is gone too, and a later one of its name starts afresh
+	}
 	if err == nil && result.RequeueAfter == 0 {
 		result.RequeueAfter = v.again
 	}

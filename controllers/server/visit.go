@@ -30,6 +30,7 @@ type visit struct {
 	seen   plan.ServerSeen
 	shown  map[string]provider.Instance // by id, from the looks of this visit
 	again  time.Duration                // when to come back although all is well; 0: never
+	ended  bool                         // nothing of this Server is left outside: its object may go
 }
 
 // Key returns the key that every Create for the object of that UID carries: the same for ever, and of no other object.

@@ -17,7 +17,7 @@ import (
 //
 // Nothing may be done about the answer before it is durable. The error means a bug: a step that the table forbids.
 func Advance(w *Workflow, l *saga.Ledger, sights Sights, now time.Time) (*saga.Ledger, time.Time, error) {
-	a := &advance{w: w, l: l.Clone(), sights: sights, now: now}
+	a := &advance{w: w, l: l, given: l, sights: sights, now: now}
 	for again := true; again && a.err == nil; a.round++ {
 		before := a.steps
 		a.fold()
@@ -31,16 +31,14 @@ func Advance(w *Workflow, l *saga.Ledger, sights Sights, now time.Time) (*saga.L
 	if a.err != nil {
 		return l, time.Time{}, fmt.Errorf("advancing workflow %s: %w", w.name, a.err)
 	}
-	if a.steps == 0 {
-		return l, a.wake, nil
-	}
 	return a.l, a.wake, nil
 }
 
 // advance is one call of Advance.
 type advance struct {
 	w        *Workflow
-	l        *saga.Ledger
+	given    *saga.Ledger
+	l        *saga.Ledger // the one that was given, until the first change
 	sights   Sights
 	now      time.Time
 	wake     time.Time
@@ -50,13 +48,32 @@ type advance struct {
 	err      error
 }
 
-// did counts a change, or keeps the first error.
-func (a *advance) did(err error) {
+// own returns a ledger that may be changed: a copy, made when it is first needed, because most looks change nothing.
+func (a *advance) own() *saga.Ledger {
+	if a.l == a.given {
+		a.l = a.given.Clone()
+	}
+	a.steps++
+	return a.l
+}
+
+// keep keeps the first error.
+func (a *advance) keep(err error) {
 	if err != nil && a.err == nil {
 		a.err = err
 	}
-	a.steps++
 }
+
+func (a *advance) order(i int) { a.keep(a.own().Order(i, a.now.Unix())) }
+
+func (a *advance) takeBack(i int) { a.keep(a.own().Undo(i, a.now.Unix())) }
+
+// settle ends an instance; reason and message are empty when nothing went wrong.
+func (a *advance) settle(i int, to saga.Phase, reason, message string) {
+	a.keep(a.own().Settle(i, to, a.now.Unix(), reason, message))
+}
+
+func (a *advance) setRun(to saga.RunPhase) { a.keep(a.own().SetRun(to, a.now.Unix())) }
 
 // wakeAt asks for a look at that moment.
 func (a *advance) wakeAt(t time.Time) {
@@ -101,7 +118,7 @@ func (a *advance) foldRunning(op *operation, i int) {
 	if op.Type == v1alpha1.OperationWait {
 		// What was started in this very call is not ended in it: its start is durable first.
 		if a.round == 0 && a.due(a.l.Starts[i], op.Wait.Duration.Duration) {
-			a.did(a.l.Settle(i, saga.Succeeded, a.now.Unix(), "", ""))
+			a.settle(i, saga.Succeeded, "", "")
 		}
 		return
 	}
@@ -110,14 +127,14 @@ func (a *advance) foldRunning(op *operation, i int) {
 	answered := there && s.Answered >= int32(a.l.Attempts[i])
 	switch {
 	case there && s.Ready:
-		a.did(a.l.Settle(i, saga.Succeeded, a.now.Unix(), "", ""))
+		a.settle(i, saga.Succeeded, "", "")
 	case answered && s.Unknown:
-		a.did(a.l.Settle(i, saga.Unknown, a.now.Unix(), orInternal(s.Reason), s.Message))
+		a.settle(i, saga.Unknown, orInternal(s.Reason), s.Message)
 	case answered && s.Stalled:
 		a.attemptFailed(op, i, orInternal(s.Reason), s.Message)
 	case op.Timeout != nil:
-		if there && !s.Queued && a.l.Begin(i, a.now.Unix()) {
-			a.steps++
+		if there && !s.Queued && a.l.Begun[i] == saga.None {
+			a.own().Begin(i, a.now.Unix())
 		}
 		if a.l.Begun[i] != saga.None && a.due(a.l.Begun[i], op.Timeout.Duration) {
 			a.attemptFailed(op, i, string(fault.ReasonTimedOut), timedOut("the attempt", op.Timeout.Duration, s.Message))
@@ -133,6 +150,9 @@ func orInternal(reason string) string {
 	return reason
 }
 
+// theWorkflow begins the story of what was ended by the workflow's own time-out.
+const theWorkflow = "the workflow"
+
 func timedOut(what string, limit time.Duration, last string) string {
 	text := fmt.Sprintf("%s did not end within %s", what, limit)
 	if last != "" {
@@ -145,11 +165,11 @@ func timedOut(what string, limit time.Duration, last string) string {
 func (a *advance) attemptFailed(op *operation, i int, reason, message string) {
 	attempts := int32(a.l.Attempts[i])
 	if op.Retry == nil || attempts > op.Retry.Limit || a.halting() {
-		a.did(a.l.Settle(i, saga.Failed, a.now.Unix(), reason, message))
+		a.settle(i, saga.Failed, reason, message)
 		return
 	}
 	due := a.now.Add(pause(op.Retry.Backoff, attempts))
-	a.did(a.l.Postpone(i, ceilUnix(due), reason, message))
+	a.keep(a.own().Postpone(i, ceilUnix(due), reason, message))
 }
 
 // pause is the backoff after the given number of attempts: duration × factor^(attempts-1), at most maxDuration. What is absent
@@ -177,14 +197,17 @@ func ceilUnix(t time.Time) int64 {
 
 // freeze keeps the outputs of operations that have just succeeded, before anything that uses them starts.
 func (a *advance) freeze() {
+	if a.l.Phase != saga.RunRunning {
+		return
+	}
 	for k := range a.w.ops {
 		op := &a.w.ops[k]
 		if len(op.given) == 0 || a.l.Ops[k].Outputs != nil || a.l.OpCounts(k)[saga.Succeeded] != int32(op.count) {
 			continue
 		}
-		if outputs := collect(op, a.l, k, a.sights); len(outputs) > 0 && a.l.SetOutputs(k, outputs) == nil {
-			a.steps++ // outputs too long to keep stay unknown: whoever refers to them fails by name
-		}
+		if outputs := a.w.collect(k, a.sights); len(outputs) > 0 && a.l.CanHold(k, outputs) == nil {
+			a.keep(a.own().SetOutputs(k, outputs))
+		} // outputs too long to keep stay unknown: whoever refers to them fails by name
 	}
 }
 
@@ -204,19 +227,22 @@ func (a *advance) halt() {
 	if a.l.Phase != saga.RunRunning || a.err != nil || !a.halting() {
 		return
 	}
-	reason, message, up := "", "", a.timeIsUp()
+	counts, reason, message, up := a.l.Counts(), "", "", a.timeIsUp()
+	if counts[saga.Pending]+counts[saga.Retrying] == 0 && (!up || counts[saga.Running] == 0) {
+		return // there is nothing to end
+	}
 	if up {
-		reason, message = string(fault.ReasonTimedOut), timedOut("the workflow", a.w.spec.Timeout.Duration, "")
+		reason, message = string(fault.ReasonTimedOut), timedOut(theWorkflow, a.w.spec.Timeout.Duration, "")
 	}
 	for i := range a.l.N() {
 		switch a.l.Phases[i] {
 		case saga.Pending:
-			a.did(a.l.Settle(i, saga.Omitted, a.now.Unix(), reason, message))
+			a.settle(i, saga.Omitted, reason, message)
 		case saga.Retrying:
-			a.did(a.l.Settle(i, saga.Failed, a.now.Unix(), a.l.Reason(i), a.l.Ops[a.l.OpOf(i)].Message))
+			a.settle(i, saga.Failed, a.l.Reason(i), a.l.Ops[a.l.OpOf(i)].Message)
 		case saga.Running:
 			if up {
-				a.did(a.l.Settle(i, saga.Failed, a.now.Unix(), reason, message))
+				a.settle(i, saga.Failed, reason, message)
 			}
 		}
 	}
@@ -235,7 +261,7 @@ func (a *advance) finish() {
 			end = saga.RunUndoing
 		}
 	}
-	a.did(a.l.SetRun(end, a.now.Unix()))
+	a.setRun(end)
 }
 
 // rollback reports whether the run is to be undone: one of the operations that failed says so, or, when none failed because

@@ -8,9 +8,10 @@ import (
 	"github.com/keelway/keelway/internal/fault"
 )
 
-// expand turns operations into instances: how many there are, and by which keys they are known.
-func (c *compiler) expand() {
-	total := 0
+// expand turns operations into instances: how many there are, and by which keys they are known. It reports whether the rest can
+// be checked at all.
+func (c *compiler) expand() bool {
+	total, whole := 0, true
 	c.out.ops = make([]operation, len(c.out.spec.Operations))
 	for k := range c.out.spec.Operations {
 		spec := &c.out.spec.Operations[k]
@@ -19,6 +20,14 @@ func (c *compiler) expand() {
 		if op.policy == "" {
 			op.policy = c.out.spec.OnFailure
 		}
+		if _, taken := c.out.index[spec.Name]; !taken {
+			c.out.index[spec.Name] = k
+		}
+		if lack := lacks(spec); lack != "" {
+			c.fault(fault.ReasonInvalid, "operation %q: %s", spec.Name, lack)
+			whole = false
+			continue
+		}
 		c.size(op)
 		op.first = total
 		total += op.count
@@ -26,6 +35,49 @@ func (c *compiler) expand() {
 	if total > MaxInstances {
 		c.fault(fault.ReasonInvalid, "spec.operations: %d instances in all, and a workflow may have %d: split it", total, MaxInstances)
 	}
+	return whole && total <= MaxInstances
+}
+
+// lacks says what an operation needs and has not, or "". The API server's schema asks for the same; an offline validation reads
+// what no API server has seen.
+func lacks(op *v1alpha1.Operation) string {
+	const section = "type %s needs the section %s"
+	switch op.Type {
+	case v1alpha1.OperationServerBatch:
+		switch batch := op.ServerBatch; {
+		case batch == nil:
+			return fmt.Sprintf(section, op.Type, "serverBatch")
+		case batch.Count != nil && *batch.Count < 1:
+			return fmt.Sprintf("serverBatch.count is %d, and at least 1 is needed", *batch.Count)
+		case (batch.Count == nil) == (len(batch.ForEach) == 0):
+			return "serverBatch needs exactly one of count and forEach"
+		}
+	case v1alpha1.OperationTaskServiceBatch:
+		switch batch := op.TaskServiceBatch; {
+		case batch == nil:
+			return fmt.Sprintf(section, op.Type, "taskServiceBatch")
+		case len(batch.Recipes) == 0:
+			return "taskServiceBatch.recipes is empty: name a recipe"
+		}
+	case v1alpha1.OperationCheck:
+		switch check := op.Check; {
+		case check == nil:
+			return fmt.Sprintf(section, op.Type, "check")
+		case check.HTTP == nil && check.TCP == nil && check.Command == nil:
+			return "check needs one of http, tcp and command"
+		}
+	case v1alpha1.OperationCommand:
+		if op.Command == nil {
+			return fmt.Sprintf(section, op.Type, "command")
+		}
+	case v1alpha1.OperationWait:
+		if op.Wait == nil {
+			return fmt.Sprintf(section, op.Type, "wait")
+		}
+	default:
+		return fmt.Sprintf("type %q is not known: use ServerBatch, TaskServiceBatch, Check, Command or Wait", op.Type)
+	}
+	return ""
 }
 
 // size sets kind, keys and count. Operations on targets are sized once the targets are known (resolveTargets).
@@ -55,8 +107,6 @@ func (c *compiler) size(op *operation) {
 		c.sizeByTarget(op)
 	case v1alpha1.OperationWait:
 		op.count = int(max(op.Wait.Count, 1))
-	default:
-		c.fault(fault.ReasonInvalid, "operation %q: type %q is not known", op.Name, op.Type)
 	}
 }
 
@@ -66,21 +116,19 @@ func (c *compiler) sizeByTarget(op *operation) {
 	if target == nil || target.Operation == "" || target.Key != "" {
 		return
 	}
-	for k := range c.out.spec.Operations {
-		batch := c.out.spec.Operations[k].ServerBatch
-		if c.out.spec.Operations[k].Name != target.Operation || batch == nil {
-			continue
-		}
-		if batch.Count != nil {
-			op.count = int(*batch.Count)
-			return
-		}
-		for _, item := range batch.ForEach {
-			op.keys = append(op.keys, item.Key)
-		}
-		op.count = len(op.keys)
+	from := c.find(target.Operation)
+	if from < 0 || c.out.spec.Operations[from].ServerBatch == nil {
+		return // resolveTarget says so
+	}
+	batch := c.out.spec.Operations[from].ServerBatch
+	if batch.Count != nil {
+		op.count = int(*batch.Count)
 		return
 	}
+	for _, item := range batch.ForEach {
+		op.keys = append(op.keys, item.Key)
+	}
+	op.count = len(op.keys)
 }
 
 func (c *compiler) distinct(op *operation, field string) {
@@ -119,9 +167,6 @@ func (c *compiler) resolveTargets() {
 		default:
 			c.resolveTarget(k, op, target)
 		}
-		if len(op.targets) > maxTargets && op.child == KindTaskService {
-			c.fault(fault.ReasonInvalid, "operation %q: a TaskService takes at most %d servers, and its targets are %d", op.Name, maxTargets, len(op.targets))
-		}
 	}
 }
 
@@ -142,6 +187,10 @@ func (c *compiler) resolveTarget(k int, op *operation, target *v1alpha1.Operatio
 		return
 	}
 	servers := &c.out.ops[from]
+	if op.child == KindTaskService && target.Key == "" && servers.count > maxTargets {
+		c.fault(fault.ReasonInvalid, "operation %q: a TaskService takes at most %d servers, and %q has %d: split it", op.Name, maxTargets, target.Operation, servers.count)
+		return
+	}
 	for n := range servers.count {
 		if key := servers.key(n); target.Key == "" || target.Key == key {
 			op.targets = append(op.targets, v1alpha1.ChildName(c.out.name, servers.Name, key))

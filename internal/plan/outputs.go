@@ -34,17 +34,20 @@ func outputsOf(op *operation) string {
 }
 
 // collect gathers the outputs that others refer to, when all instances have succeeded: the values of one key, in order of
-// instances, joined by commas. What no child has is left out, and whoever refers to it fails by name.
-func collect(op *operation, l *saga.Ledger, k int, sights Sights) map[string]string {
-	out := map[string]string{}
+// instances, joined by commas. What no child has is left out, and whoever refers to it fails by name; so is what only some
+// Servers have, because a list of addresses with gaps would name the wrong machines.
+func (w *Workflow) collect(k int, sights Sights) map[string]string {
+	op, out := &w.ops[k], map[string]string{}
 	for key := range op.given {
 		var values []string
-		for n := range op.count {
-			if value, ok := sights[l.Instance(k, n)].Outputs[key]; ok {
+		for i := op.first; i < op.first+op.count; i++ {
+			if op.child == KindServer && key == outputNames {
+				values = append(values, w.names[i])
+			} else if value, ok := sights[i].Outputs[key]; ok {
 				values = append(values, value)
 			}
 		}
-		if values != nil {
+		if values != nil && (op.child != KindServer || len(values) == op.count) {
 			out[key] = strings.Join(values, ",")
 		}
 	}
@@ -54,8 +57,8 @@ func collect(op *operation, l *saga.Ledger, k int, sights Sights) map[string]str
 // lookup finds frozen outputs in the ledger.
 func (w *Workflow) lookup(l *saga.Ledger) expr.Lookup {
 	return func(ref expr.Ref) (string, bool) {
-		k := l.Find(ref.Operation)
-		if k < 0 {
+		k, ok := w.index[ref.Operation]
+		if !ok {
 			return "", false
 		}
 		value, ok := l.Ops[k].Outputs[ref.Output]
@@ -74,11 +77,10 @@ func (w *Workflow) missing(l *saga.Ledger, k int) (expr.Ref, bool) {
 	return expr.Ref{}, false
 }
 
-// serverOutputs are what one Server gives.
+// serverOutputs are what one Server gives; its name is known without it.
 func serverOutputs(s *v1alpha1.Server) map[string]string {
-	out := map[string]string{outputNames: s.Name}
-	if s.Status.Access != nil {
-		out[outputAddresses] = s.Status.Access.Address
+	if s.Status.Access == nil || s.Status.Access.Address == "" {
+		return nil
 	}
-	return out
+	return map[string]string{outputAddresses: s.Status.Access.Address}
 }

@@ -66,7 +66,7 @@ func (a *advance) startAgain() {
 				a.wakeAt(due)
 				continue
 			}
-			a.did(a.l.Order(i, a.now.Unix()))
+			a.order(i)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (a *advance) startAgain() {
 func (a *advance) omit(k int) {
 	for n := range a.w.ops[k].count {
 		if i := a.l.Instance(k, n); a.l.Phases[i] == saga.Pending {
-			a.did(a.l.Settle(i, saga.Omitted, a.now.Unix(), "", ""))
+			a.settle(i, saga.Omitted, "", "")
 		}
 	}
 }
@@ -83,10 +83,10 @@ func (a *advance) omit(k int) {
 func (a *advance) startOperation(k, room int) int {
 	op := &a.w.ops[k]
 	if ref, unknown := a.w.missing(a.l, k); unknown {
-		message := fmt.Sprintf("%s is not known: %q succeeded without this output", ref, ref.Operation)
+		message := fmt.Sprintf("%s is not known: %q succeeded without this output on all its instances, or with outputs of more than %d bytes", ref, ref.Operation, saga.MaxOutputs)
 		for n := range op.count {
 			if i := a.l.Instance(k, n); a.l.Phases[i] == saga.Pending {
-				a.did(a.l.Settle(i, saga.Failed, a.now.Unix(), string(fault.ReasonInvalid), message))
+				a.settle(i, saga.Failed, string(fault.ReasonInvalid), message)
 			}
 		}
 		return room
@@ -97,9 +97,9 @@ func (a *advance) startOperation(k, room int) int {
 		if a.l.Phases[i] != saga.Pending {
 			continue
 		}
-		a.did(a.l.Order(i, a.now.Unix()))
+		a.order(i)
 		if instant {
-			a.did(a.l.Settle(i, saga.Succeeded, a.now.Unix(), "", ""))
+			a.settle(i, saga.Succeeded, "", "")
 			continue
 		}
 		if op.Wait != nil && a.due(a.l.Starts[i], op.Wait.Duration.Duration) {

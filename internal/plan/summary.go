@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,9 @@ import (
 
 // Bounds of a summary: it stays below 32 KiB whatever the workflow holds.
 const (
-	maxShown   = 64  // operations
-	maxMessage = 256 // bytes of an operation's message
+	maxShown   = 64       // operations, and left-overs
+	maxMessage = 256      // bytes of an operation's message
+	maxStatus  = 26 << 10 // bytes of all but the conditions, as JSON
 )
 
 // Summarise says in the workflow's status what the ledger knows: phase, counts, and the operations that matter now. Conditions
@@ -25,7 +27,7 @@ const (
 func Summarise(w *Workflow, l *saga.Ledger, sights Sights) v1alpha1.BatchWorkflowStatus {
 	s := &summary{w: w, l: l, sights: sights}
 	counts := l.Counts()
-	return v1alpha1.BatchWorkflowStatus{
+	status := v1alpha1.BatchWorkflowStatus{
 		Phase:    w.Phase(l),
 		Progress: fmt.Sprintf("%d/%d", counts.Passed(), counts.Total()),
 		Counts: &v1alpha1.WorkflowCounts{
@@ -37,6 +39,27 @@ func Summarise(w *Workflow, l *saga.Ledger, sights Sights) v1alpha1.BatchWorkflo
 		Operations: s.operations(),
 		Leftovers:  s.leftovers(),
 	}
+	fit(&status)
+	return status
+}
+
+// fit shortens the messages until the status is small enough, whatever characters they hold.
+func fit(status *v1alpha1.BatchWorkflowStatus) {
+	for most := maxMessage / 2; most >= len("…"); most /= 2 {
+		if text, err := json.Marshal(status); err == nil && len(text) <= maxStatus {
+			return
+		}
+		for i := range status.Operations {
+			op := &status.Operations[i]
+			op.Message = cutText(op.Message, most)
+			for n := range op.WaitingFor {
+				op.WaitingFor[n].Limit = cutText(op.WaitingFor[n].Limit, most)
+			}
+		}
+		for i := range status.Leftovers {
+			status.Leftovers[i].Message = cutText(status.Leftovers[i].Message, most)
+		}
+	}
 }
 
 // Phase returns the workflow's phase: that of its run, or Suspended.
@@ -45,73 +68,6 @@ func (w *Workflow) Phase(l *saga.Ledger) v1alpha1.WorkflowPhase {
 		return v1alpha1.WorkflowSuspended
 	}
 	return v1alpha1.WorkflowPhase(l.Phase.String())
-}
-
-// Verdict is what the ledger means for the workflow's conditions, as an error for the frame: nil when it succeeded, Wait while
-// it runs (the message tells how far it is), Terminal with the root cause when it ended otherwise.
-func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
-	counts := l.Counts()
-	done := fmt.Sprintf("%d of %d done", counts.Passed(), counts.Total())
-	cause := rootCause(l)
-	switch {
-	case l.Phase == saga.RunSucceeded:
-		return nil
-	case l.Phase == saga.RunFailed:
-		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%s: %s", done, cause)
-	case l.Phase == saga.RunRolledBack:
-		return fault.New(fault.Terminal, v1alpha1.ReasonRolledBack, "%s; what this run had made is gone again%s", cause, irreversible(counts))
-	case l.Phase == saga.RunRollbackFailed:
-		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%s; undoing failed, see status.leftovers%s", cause, irreversible(counts))
-	case w.spec.Suspend:
-		return fault.Waiting(v1alpha1.ReasonSuspended, after, "%s; suspended: nothing new starts while spec.suspend is true", done)
-	case l.Phase == saga.RunUndoing:
-		return fault.Waiting(fault.ReasonInProgress, after, "undoing (%d undone, %d under way): %s", counts[saga.Undone], counts[saga.Undoing], cause)
-	}
-	return fault.Waiting(fault.ReasonInProgress, after, "%s%s", done, under(w, l))
-}
-
-func irreversible(counts saga.Counts) string {
-	if n := counts[saga.Irreversible]; n > 0 {
-		return fmt.Sprintf("; %d commands that ran cannot be undone", n)
-	}
-	return ""
-}
-
-// under names the operations that are under way, at most three.
-func under(w *Workflow, l *saga.Ledger) string {
-	var names []string
-	more := 0
-	for k := range w.ops {
-		if l.OpCounts(k).Live() == 0 {
-			continue
-		}
-		if len(names) == 3 {
-			more++
-			continue
-		}
-		names = append(names, w.ops[k].Name)
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	text := "; running: " + strings.Join(names, ", ")
-	if more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
-// rootCause tells what failed first, in the words of whoever failed.
-func rootCause(l *saga.Ledger) string {
-	for k := range l.Ops {
-		if op := &l.Ops[k]; op.Reason != "" {
-			if op.Message == "" {
-				return fmt.Sprintf("operation %q: %s", op.Name, op.Reason)
-			}
-			return fmt.Sprintf("operation %q: %s: %s", op.Name, op.Reason, op.Message)
-		}
-	}
-	return "nothing failed"
 }
 
 func runInfo(l *saga.Ledger) *v1alpha1.RunInfo {
@@ -198,12 +154,12 @@ func (s *summary) latest(most int) []shown {
 		default:
 			continue
 		}
+		if len(out) == most && (most == 0 || s.l.Ends[i] <= s.l.Ends[out[most-1].instance]) {
+			continue
+		}
 		at, _ := slices.BinarySearchFunc(out, s.l.Ends[i], func(o shown, end int32) int { return cmp.Compare(end, s.l.Ends[o.instance]) })
 		for at < len(out) && s.l.Ends[out[at].instance] == s.l.Ends[i] {
 			at++
-		}
-		if at >= most {
-			continue
 		}
 		out = slices.Insert(out, at, shown{instance: i})
 		out = out[:min(len(out), most)]
@@ -280,10 +236,18 @@ func (s *summary) leftovers() (out []v1alpha1.Leftover) {
 		k := s.l.OpOf(c.instance)
 		out = append(out, v1alpha1.Leftover{
 			Operation: s.l.Ops[k].Name, Key: s.l.Key(c.instance), ChildRef: s.childRef(c.instance),
-			Message: cutText(s.sights[c.instance].Message, maxMessage),
+			Message: cutText(s.whyLeft(c.instance), maxMessage),
 		})
 	}
 	return out
+}
+
+// whyLeft says why something could not be undone, in its own words where it has any.
+func (s *summary) whyLeft(i int) string {
+	if s.l.Reason(i) == string(fault.ReasonDeletionBlocked) && !s.sights[i].Deleting {
+		return "something that rests on it could not be undone"
+	}
+	return s.sights[i].Message
 }
 
 // cutText bounds text at a whole character.

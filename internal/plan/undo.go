@@ -14,11 +14,11 @@ func (a *advance) foldUndoing(op *operation, i int) {
 	s := a.sights[i]
 	switch {
 	case s.Gone && op.Type == v1alpha1.OperationCommand:
-		a.did(a.l.Settle(i, saga.Irreversible, a.now.Unix(), "", ""))
+		a.settle(i, saga.Irreversible, "", "")
 	case s.Gone:
-		a.did(a.l.Settle(i, saga.Undone, a.now.Unix(), "", ""))
+		a.settle(i, saga.Undone, "", "")
 	case s.Deleting && s.Stalled:
-		a.did(a.l.Settle(i, saga.UndoFailed, a.now.Unix(), orInternal(s.Reason), s.Message))
+		a.settle(i, saga.UndoFailed, orInternal(s.Reason), s.Message)
 	}
 }
 
@@ -53,7 +53,7 @@ func (a *advance) undo() {
 	if counts = a.l.Counts(); counts[saga.UndoFailed] > 0 {
 		end = saga.RunRollbackFailed
 	}
-	a.did(a.l.SetRun(end, a.now.Unix()))
+	a.setRun(end)
 }
 
 // rests reports whether something that depends on the operation still stands, and notes what can never be taken away from it.
@@ -105,12 +105,12 @@ func (a *advance) undoOperation(k, room int) int {
 		}
 		switch {
 		case op.Type == v1alpha1.OperationCommand && a.overWith(i):
-			a.did(a.l.Settle(i, saga.Irreversible, a.now.Unix(), "", ""))
+			a.settle(i, saga.Irreversible, "", "")
 		case op.child == "":
-			a.did(a.l.Undo(i, a.now.Unix()))
-			a.did(a.l.Settle(i, saga.Undone, a.now.Unix(), "", ""))
+			a.takeBack(i)
+			a.settle(i, saga.Undone, "", "")
 		case room > 0:
-			a.did(a.l.Undo(i, a.now.Unix()))
+			a.takeBack(i)
 			if a.sights[i].UID == "" {
 				a.wakeAt(a.now) // no event may ever tell that there is nothing
 			}
@@ -144,7 +144,7 @@ func (a *advance) leaveBehind(k, above int) {
 		case op.child == "":
 			end, reason, message = saga.Undone, "", ""
 		}
-		a.did(a.l.Undo(i, a.now.Unix()))
-		a.did(a.l.Settle(i, end, a.now.Unix(), reason, message))
+		a.takeBack(i)
+		a.settle(i, end, reason, message)
 	}
 }

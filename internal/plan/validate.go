@@ -23,6 +23,9 @@ type compiler struct {
 	recipes *catalog.Catalog
 	faults  []error
 	more    int
+
+	before   []bool // what comes before operation beforeOf by hard edges
+	beforeOf int
 }
 
 func (c *compiler) fault(reason fault.Reason, format string, args ...any) {
@@ -123,27 +126,27 @@ func (c *compiler) checkRef(k int, place string, ref expr.Ref) {
 
 // hardBefore reports whether every path of success to k goes through from: a chain of Hard edges leads from one to the other.
 func (c *compiler) hardBefore(from, k int) bool {
-	seen := make([]bool, c.out.graph.N())
-	stack := []int{k}
-	for len(stack) > 0 {
-		at := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		for _, arc := range c.out.graph.Preds(at) {
-			if arc.Soft || seen[arc.Op] {
-				continue
+	if c.beforeOf != k {
+		c.before, c.beforeOf = make([]bool, c.out.graph.N()), k
+		for stack := []int32{int32(k)}; len(stack) > 0; {
+			at := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			for _, arc := range c.out.graph.Preds(int(at)) {
+				if !arc.Soft && !c.before[arc.Op] {
+					c.before[arc.Op] = true
+					stack = append(stack, arc.Op)
+				}
 			}
-			if int(arc.Op) == from {
-				return true
-			}
-			seen[arc.Op] = true
-			stack = append(stack, int(arc.Op))
 		}
 	}
-	return false
+	return c.before[from]
 }
 
 func (c *compiler) find(name string) int {
-	return slices.IndexFunc(c.out.ops, func(op operation) bool { return op.Name == name })
+	if k, ok := c.out.index[name]; ok {
+		return k
+	}
+	return -1
 }
 
 // checkRecipes asks the catalog about names, versions, parameters, and what excludes or needs what on the same servers.

@@ -31,6 +31,7 @@ type Workflow struct {
 	generation      int64
 	spec            *v1alpha1.BatchWorkflowSpec
 	ops             []operation
+	index           map[string]int // name → operation; the first of its name
 	graph           *dag.Graph
 	hash            saga.Hash      // of operations and edges as written
 	instances       map[string]int // child name → instance
@@ -56,12 +57,12 @@ type operation struct {
 // recipes can tell.
 func Compile(w *v1alpha1.BatchWorkflow, recipes *Recipes) (*Workflow, error) {
 	c := &compiler{
-		out:     &Workflow{namespace: w.Namespace, name: w.Name, generation: w.Generation, spec: w.Spec.DeepCopy()},
-		recipes: recipes,
+		out:     &Workflow{namespace: w.Namespace, name: w.Name, generation: w.Generation, spec: w.Spec.DeepCopy(), index: map[string]int{}},
+		recipes: recipes, beforeOf: -1,
 	}
-	c.expand()
+	whole := c.expand()
 	c.link()
-	if c.out.graph != nil {
+	if whole && c.out.graph != nil {
 		c.resolveTargets()
 		c.parseTexts()
 		c.checkRecipes()

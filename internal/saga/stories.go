@@ -8,6 +8,17 @@ import (
 
 // SetOutputs freezes what an operation hands to later ones. They are taken once; the map is kept, so the caller lets go of it.
 func (l *Ledger) SetOutputs(op int, outputs map[string]string) error {
+	if err := l.CanHold(op, outputs); err != nil {
+		return err
+	}
+	if len(outputs) > 0 {
+		l.Ops[op].Outputs = outputs
+	}
+	return nil
+}
+
+// CanHold says why SetOutputs would refuse these outputs, or nil.
+func (l *Ledger) CanHold(op int, outputs map[string]string) error {
 	if l.Ops[op].Outputs != nil {
 		return fmt.Errorf("operation %q: its outputs are frozen already", l.Ops[op].Name)
 	}
@@ -20,8 +31,6 @@ func (l *Ledger) SetOutputs(op int, outputs map[string]string) error {
 		return fmt.Errorf("operation %q: its outputs are %d bytes long, and at most %d are kept", l.Ops[op].Name, size, MaxOutputs)
 	case all+size > MaxAllOutputs:
 		return fmt.Errorf("operation %q: the outputs of all operations are %d bytes long, and at most %d are kept", l.Ops[op].Name, all+size, MaxAllOutputs)
-	case len(outputs) > 0:
-		l.Ops[op].Outputs = outputs
 	}
 	return nil
 }

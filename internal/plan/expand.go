@@ -135,7 +135,7 @@ func (c *compiler) distinct(op *operation, field string) {
 	seen := make(map[string]bool, len(op.keys))
 	for _, key := range op.keys {
 		if seen[key] {
-			c.fault(fault.ReasonDuplicateName, "operation %q: %s has the key %q twice", op.Name, field, key)
+			c.fault(fault.ReasonDuplicateName, "operation %q: %s has the key %q twice: keys must differ", op.Name, field, key)
 			return
 		}
 		seen[key] = true
@@ -174,21 +174,28 @@ func (c *compiler) resolveTargets() {
 const maxTargets = 256
 
 func (c *compiler) resolveTarget(k int, op *operation, target *v1alpha1.OperationTarget) {
+	field := "target"
+	if op.child == KindTaskService {
+		field = "taskServiceBatch.targets"
+	}
+	invalid := func(format string, args ...any) {
+		c.fault(fault.ReasonInvalid, "operation %q: %s: "+format, append([]any{op.Name, field}, args...)...)
+	}
 	from := c.find(target.Operation)
 	switch {
 	case from < 0:
-		c.fault(fault.ReasonUnknownDependency, "operation %q: its target %q does not exist", op.Name, target.Operation)
+		c.fault(fault.ReasonUnknownDependency, "operation %q: %s: operation %q does not exist: name a ServerBatch of this workflow", op.Name, field, target.Operation)
 		return
 	case c.out.ops[from].child != KindServer:
-		c.fault(fault.ReasonInvalid, "operation %q: its target %q is a %s, and only a ServerBatch has servers", op.Name, target.Operation, c.out.ops[from].Type)
+		invalid("%q is a %s, and only a ServerBatch has servers", target.Operation, c.out.ops[from].Type)
 		return
 	case !c.hardBefore(from, k):
-		c.fault(fault.ReasonInvalid, "operation %q: add %q, whose servers it targets, to dependsOn with type Hard", op.Name, target.Operation)
+		invalid("add %q, whose servers are meant, to dependsOn with type Hard", target.Operation)
 		return
 	}
 	servers := &c.out.ops[from]
 	if op.child == KindTaskService && target.Key == "" && servers.count > maxTargets {
-		c.fault(fault.ReasonInvalid, "operation %q: a TaskService takes at most %d servers, and %q has %d: split it", op.Name, maxTargets, target.Operation, servers.count)
+		invalid("a TaskService takes at most %d servers, and %q has %d: split it", maxTargets, target.Operation, servers.count)
 		return
 	}
 	for n := range servers.count {
@@ -197,7 +204,7 @@ func (c *compiler) resolveTarget(k int, op *operation, target *v1alpha1.Operatio
 		}
 	}
 	if len(op.targets) == 0 {
-		c.fault(fault.ReasonInvalid, "operation %q: %q has no server with the key %q", op.Name, target.Operation, target.Key)
+		invalid("%q has no server with the key %q", target.Operation, target.Key)
 	}
 }
 
@@ -228,7 +235,7 @@ func parseTexts(op *v1alpha1.Operation) (t texts, err error) {
 		if out, err = expr.Parse(text); err != nil {
 			err = fmt.Errorf("%s: %w", place, err)
 		}
-		t.refs = append(t.refs, out.Refs()...)
+		t.use(place, out.Refs())
 		return out
 	}
 	http, tcp, command := probes(op)
@@ -252,7 +259,7 @@ func parseTexts(op *v1alpha1.Operation) (t texts, err error) {
 				return t, fmt.Errorf("recipe %q: parameters: %w", recipe.Name, perr)
 			}
 			t.parameters[recipe.Name] = doc
-			t.refs = append(t.refs, doc.Refs()...)
+			t.use(fmt.Sprintf("recipe %q: parameters", recipe.Name), doc.Refs())
 		}
 	}
 	return t, err

@@ -69,9 +69,9 @@ func (w *Workflow) lookup(l *saga.Ledger) expr.Lookup {
 // missing returns the first output that the operation refers to and that nobody gave.
 func (w *Workflow) missing(l *saga.Ledger, k int) (expr.Ref, bool) {
 	lookup := w.lookup(l)
-	for _, ref := range w.ops[k].text.refs {
-		if _, ok := lookup(ref); !ok {
-			return ref, true
+	for _, use := range w.ops[k].text.uses {
+		if _, ok := lookup(use.Ref); !ok {
+			return use.Ref, true
 		}
 	}
 	return expr.Ref{}, false

@@ -77,18 +77,19 @@ func (c *compiler) link() {
 		c.out.graph, err = dag.Build(names, edges)
 	}
 	if err != nil {
-		c.fault(graphReason(err), "spec.operations: %w", err)
+		reason, advice := graphFault(err)
+		c.fault(reason, "spec.operations: %w: %s", err, advice)
 	}
 }
 
-func graphReason(err error) fault.Reason {
+func graphFault(err error) (reason fault.Reason, advice string) {
 	if _, ok := errors.AsType[*dag.DuplicateError](err); ok {
-		return fault.ReasonDuplicateName
+		return fault.ReasonDuplicateName, "rename one of them"
 	}
 	if _, ok := errors.AsType[*dag.UnknownError](err); ok {
-		return fault.ReasonUnknownDependency
+		return fault.ReasonUnknownDependency, "correct its dependsOn, or add the operation"
 	}
-	return fault.ReasonCycle
+	return fault.ReasonCycle, "take one of these out of a dependsOn"
 }
 
 // parseTexts parses everything that may refer to outputs, and checks that what it refers to comes first.
@@ -101,8 +102,8 @@ func (c *compiler) parseTexts() {
 			c.fault(fault.ReasonInvalid, "%s: %w", place, err)
 			continue
 		}
-		for _, ref := range op.text.refs {
-			c.checkRef(k, place, ref)
+		for _, use := range op.text.uses {
+			c.checkRef(k, place+": "+use.at, use.Ref)
 		}
 	}
 }
@@ -111,7 +112,9 @@ func (c *compiler) checkRef(k int, place string, ref expr.Ref) {
 	from := c.find(ref.Operation)
 	switch {
 	case from < 0:
-		c.fault(fault.ReasonUnknownDependency, "%s: %s refers to an operation that does not exist", place, ref)
+		c.fault(fault.ReasonUnknownDependency, "%s: %s refers to an operation that does not exist: correct its name", place, ref)
+	case from == k:
+		c.fault(fault.ReasonInvalid, "%s: %s refers to the operation itself, which has outputs only once it has succeeded", place, ref)
 	case !c.hardBefore(from, k):
 		c.fault(fault.ReasonInvalid, "%s: %s is known only once %q has succeeded: add it to dependsOn with type Hard", place, ref, ref.Operation)
 	case !offers(&c.out.ops[from], ref.Output):

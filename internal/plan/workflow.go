@@ -149,5 +149,17 @@ type texts struct {
 	address    expr.Template            // url or address of a probe
 	env        []expr.Template          // in the order of the command's env
 	parameters map[string]expr.Document // by recipe
-	refs       []expr.Ref
+	uses       []use
+}
+
+// use is one reference, and where it stands.
+type use struct {
+	expr.Ref
+	at string
+}
+
+func (t *texts) use(at string, refs []expr.Ref) {
+	for _, ref := range refs {
+		t.uses = append(t.uses, use{ref, at})
+	}
 }

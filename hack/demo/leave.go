@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -13,16 +12,23 @@ import (
 // stay leaves everything running until Ctrl-C.
 func (t *story) stay(ctx context.Context) {
 	t.out.heading("KEEP=1: everything goes on until Ctrl-C. In another terminal:")
-	t.out.text(fmt.Sprintf(`  export KUBECONFIG=%s
-  export PATH=$PATH:%s                  # kubectl and etcdctl
-  kubectl get keelway
-  kubectl describe bwf %s
-  kubectl get ksrv -o wide
-  kubectl get ktsv -o yaml
-  kubectl delete bwf %[3]s                # the servers go with it
-  tail -f %[4]s
-  ls %[5]s                              # the servers
-`, t.cluster.plane.Kubeconfig(), filepath.Dir(t.cluster.plane.Assets().Kubectl), demoName, t.operator.logPath(), t.home.stateDir()+"/servers"))
+	for _, try := range []struct{ command, why string }{
+		{"export KUBECONFIG=" + t.cluster.plane.Kubeconfig(), ""},
+		{"export PATH=$PATH:" + filepath.Dir(t.cluster.plane.Assets().Kubectl), "kubectl and etcdctl"},
+		{"kubectl get keelway", "everything, by its category"},
+		{"kubectl describe bwf " + demoName, "what happened, and its events"},
+		{"kubectl get ksrv -o wide", ""},
+		{"kubectl get ktsv -o yaml", "the service and its state on each server"},
+		{"kubectl delete bwf " + demoName, "the servers go with it"},
+		{"tail -f " + t.operator.logPath(), "the operator"},
+		{"ls " + t.home.stateDir() + "/servers/*/*", "the servers as they lie on the disk"},
+	} {
+		row := line{{"  " + try.command, plain}}
+		if try.why != "" {
+			row = append(row, span{"  # " + try.why, dim})
+		}
+		t.out.raw(row)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -117,8 +123,8 @@ func (t *story) explain(ctx context.Context, err error) {
 	t.told = true
 	t.out.say(line{})
 	t.out.failure(err)
-	if t.cluster == nil || t.operator == nil {
-		return
+	if _, lost := errors.AsType[lostPlane](err); lost || t.cluster == nil || t.operator == nil {
+		return // nobody is left to ask
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
@@ -146,9 +152,10 @@ func (t *story) diagnose(ctx context.Context) {
 		}
 	}
 	_ = t.kubectl(ctx, "", "get", "keelway", "-o", "wide") // what kubectl cannot tell, the log may
-	if t.operator.died() == nil {                          // else it is not the objects that are wrong
-		_ = t.kubectl(ctx, "", append([]string{"describe"}, named[:min(most, len(named))]...)...)
+	if t.operator.died() != nil {
+		return // it is not the objects that are wrong, and its log has been quoted
 	}
+	_ = t.kubectl(ctx, "", append([]string{"describe"}, named[:min(most, len(named))]...)...)
 	t.out.heading("The end of the operator's log")
 	t.out.text(t.operator.tail(25))
 }

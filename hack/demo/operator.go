@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -106,19 +108,27 @@ func (o *operator) end(signal syscall.Signal, grace time.Duration) {
 	<-ended
 }
 
-// tail returns the last lines of the operator's log.
+// tail returns the last lines of the operator's log, without those that every start prints.
 func (o *operator) tail(lines int) string {
-	const most = 16 << 10
+	const most = 64 << 10
 	file, err := os.Open(o.logPath())
 	if err != nil {
 		return err.Error()
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Size() > most {
-		_, _ = file.Seek(-most, 2)
+	from := int64(0)
+	if info, err := file.Stat(); err == nil {
+		from = max(0, info.Size()-most)
 	}
-	text := make([]byte, most)
-	n, _ := file.Read(text)
-	all := strings.Split(strings.TrimSpace(string(text[:n])), "\n")
+	text, err := io.ReadAll(io.NewSectionReader(file, from, most))
+	if err != nil {
+		return err.Error()
+	}
+	all := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(text)), "\n"), func(row string) bool {
+		return strings.Contains(row, `level=INFO msg="Starting `)
+	})
+	if len(all) == 0 {
+		return "(nothing but its start)"
+	}
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

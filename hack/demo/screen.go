@@ -61,14 +61,19 @@ func (s *screen) say(lines ...line) {
 	}
 }
 
-// text writes what a program printed, as it is: whoever copies it gets what was there.
+// text writes what a program printed, as it is.
 func (s *screen) text(text string) {
+	for row := range strings.Lines(text) {
+		s.raw(line{{strings.TrimRight(row, "\n"), plain}})
+	}
+}
+
+// raw writes a line that is not broken: whoever copies it gets the whole.
+func (s *screen) raw(l line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
-	for row := range strings.Lines(text) {
-		fmt.Fprintln(s.out, line{{strings.TrimRight(row, "\n"), plain}}.draw(0, s.colour))
-	}
+	fmt.Fprintln(s.out, l.draw(0, s.colour))
 }
 
 // picture draws lines in place of the last picture, at most five times a second; on anything but a terminal it does nothing.

@@ -18,9 +18,6 @@ func (s *screen) heading(text string) { s.say(line{}, line{{text, bold}}) }
 
 // command shows what a reader could type.
 func (s *screen) command(args ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.erase()
 	quoted := make([]string, len(args))
 	for i, arg := range args {
 		quoted[i] = arg
@@ -28,7 +25,7 @@ func (s *screen) command(args ...string) {
 			quoted[i] = "'" + arg + "'"
 		}
 	}
-	fmt.Fprintln(s.out, line{{"$ kubectl " + strings.Join(quoted, " "), cyan}}.draw(0, s.colour))
+	s.raw(line{{"$ kubectl " + strings.Join(quoted, " "), cyan}})
 }
 
 // verdict says how something ended.

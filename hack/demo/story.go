@@ -49,7 +49,7 @@ func newStory(out *screen, wanted settings) *story {
 // longest is the time that everything may take once the control plane is up.
 const longest = 10 * time.Minute
 
-var errTooLong = fmt.Errorf("not done after %s", longest)
+var errTooLong = fmt.Errorf("not done after %.0f minutes", longest.Minutes())
 
 // run tells the story and clears up, however it ends. What went wrong has been said when it returns.
 func (t *story) run(ctx context.Context) (err error) {
@@ -131,7 +131,11 @@ func (t *story) set(ctx context.Context) (err error) {
 	if t.cluster, kubeconfig, err = openCluster(ctx, assets, t.root, filepath.Join(t.home.dir, "controlplane"), log); err != nil {
 		return err
 	}
-	go func() { t.lost <- t.cluster.plane.Wait(context.WithoutCancel(ctx)) }()
+	go func() {
+		if err := t.cluster.plane.Wait(context.WithoutCancel(ctx)); err != nil {
+			t.lost <- lostPlane{err}
+		}
+	}()
 	begun = t.lap("control plane", begun)
 	if t.mirror, err = openMirror(ctx, assets, t.home.dir, t.wanted.fail); err != nil {
 		return err
@@ -145,6 +149,9 @@ func (t *story) set(ctx context.Context) (err error) {
 	t.out.note("operator", "pid %d, as user %s with the rights of config/rbac", t.operator.pid(), managerUser)
 	return nil
 }
+
+// lostPlane is the end of the control plane before its time.
+type lostPlane struct{ error }
 
 // findRoot looks for the checkout above the working directory and above this program.
 func findRoot() (string, error) {

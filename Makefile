@@ -21,6 +21,11 @@ test: ## every test: unit, property, conformance, and the suites against a real 
 	@$(GO) run ./hack/controlplane/cmd/controlplane build
 	KEELWAY_REQUIRE_LAB=1 $(GO) test -p $(TEST_PARALLEL) ./...
 
+.PHONY: e2e
+e2e: ## the operator's program under kills, faults, frozen leaders and bad input: the long form, which takes about ten minutes
+	@$(GO) run ./hack/controlplane/cmd/controlplane build
+	KEELWAY_REQUIRE_LAB=1 KEELWAY_LONG=1 $(GO) test -count=1 -timeout 30m -v ./hack/e2e
+
 .PHONY: test-unit
 test-unit: ## only what needs no API server (-short)
 	$(GO) test -short ./...

@@ -81,6 +81,13 @@ func (b *bench) close() {
 	b.t.Logf("what is left (%v):\n%s\nthe cloud: %+v\nthe end of the operator's log:\n%s", err, head(seen, 40), report, tail(b.log, 60))
 }
 
+// as lets a subtest that shares the bench with others fail by itself, until back is called.
+func (b *bench) as(t *testing.T) (back func()) {
+	parent := b.t
+	b.t = t
+	return func() { b.t = parent }
+}
+
 // start begins an operator's life.
 func (b *bench) start(more ...string) *operator {
 	b.t.Helper()

@@ -80,7 +80,7 @@ func TestWorkflowSurvivesKillsOfTheOperator(t *testing.T) {
 	}
 
 	b.kubectl("", "delete", "bwf", "crash", "--wait=false")
-	end := b.emptying(servers, func() bool { return b.cloud.Report().Live == 0 })
+	end := b.emptying("crash", servers)
 	end.times = pick(3, 12)
 	b.killAlong(rng, "deletion", end)
 	b.vanishes("provider.keelway.dev/cloud")

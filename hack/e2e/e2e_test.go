@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -20,7 +21,16 @@ const root = "../.."
 // account is whom the operator is for the API server: the service account of config/rbac, and so with its rights alone.
 const account = "system:serviceaccount:keelway-system:keelway-manager"
 
-func TestMain(m *testing.M) { lab.Main(m) }
+// together is how many tests run at once: they wait most of the time, for clouds and leases, and need little of a processor.
+const together = "6"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set(together) // a number is always admitted
+	}
+	lab.Main(m)
+}
 
 // long says whether the long form is wanted: KEELWAY_LONG=1, as make e2e sets it.
 func long() bool { return os.Getenv("KEELWAY_LONG") == "1" }

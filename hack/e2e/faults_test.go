@@ -38,7 +38,7 @@ func TestWorkflowSurvivesFaultsOfTheCloudAndKills(t *testing.T) {
 	b.complete(w, servers)
 
 	b.kubectl("", "delete", "bwf", "faults", "--wait=false")
-	end := b.emptying(servers, func() bool { return b.cloud.Report().Live == 0 })
+	end := b.emptying("faults", servers)
 	end.times = pick(2, 10)
 	b.killAlong(rng, "deletion", end)
 	stop()

@@ -131,7 +131,7 @@ func (w *witness) seeLedger(verb kwatch.EventType, object *unstructured.Unstruct
 
 // seePhase lets a workflow's phase go forward only.
 func (w *witness) seePhase(object *unstructured.Unstructured) {
-	phase, _, _ := unstructured.NestedString(object.Object, "status", "phase")
+	phase := text(object, "status", "phase")
 	before := w.phases[string(object.GetUID())]
 	if before != phase && !slices.Contains(after[v1alpha1.WorkflowPhase(before)], v1alpha1.WorkflowPhase(phase)) {
 		w.complain("workflow %s went from %q to %q", object.GetName(), before, phase)
@@ -141,7 +141,7 @@ func (w *witness) seePhase(object *unstructured.Unstructured) {
 
 // seeID holds that an id once recorded stays.
 func (w *witness) seeID(object *unstructured.Unstructured) {
-	id, _, _ := unstructured.NestedString(object.Object, "status", "id")
+	id := text(object, "status", "id")
 	if before := w.ids[string(object.GetUID())]; before != "" && id != before {
 		w.complain("server %s: the id %q became %q", object.GetName(), before, id)
 	}
@@ -234,8 +234,31 @@ func (w *witness) doing() string {
 		return "nothing yet"
 	}
 	last := w.all[len(w.all)-1]
-	phase, _, _ := unstructured.NestedString(last.object.Object, "status", "phase")
-	return fmt.Sprintf("%s %s %s %s", last.verb, last.kind, last.object.GetName(), phase)
+	return fmt.Sprintf("%s %s %s %s", last.verb, last.kind, last.object.GetName(), text(last.object, "status", "phase"))
+}
+
+// text reads a string of an object, "" when there is none.
+func text(object *unstructured.Unstructured, path ...string) string {
+	value, _, _ := unstructured.NestedString(object.Object, path...)
+	return value
+}
+
+// condition reads a condition of an object, nil when there is none.
+func condition(object *unstructured.Unstructured, kind string) map[string]any {
+	all, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, one := range all {
+		if c, ok := one.(map[string]any); ok && c["type"] == kind {
+			return c
+		}
+	}
+	return nil
+}
+
+// isReady says whether the object's own condition says that it is, for the spec that it has now.
+func isReady(object *unstructured.Unstructured) bool {
+	ready := condition(object, v1alpha1.ReadyCondition)
+	observed, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
+	return ready != nil && ready["status"] == "True" && observed == object.GetGeneration()
 }
 
 // ordered holds every child against the ledger that ordered it: its instance was recorded as ordered, and whatever it depends on

@@ -17,7 +17,7 @@ type moment struct {
 func moments(fail bool) []moment {
 	all := []moment{
 		{"the workflow has just been applied", func(s *snapshot) bool { return s.workflow != nil }},
-		{"the servers are being made", func(s *snapshot) bool { return len(s.servers) > 0 && s.readyServers() < 3 && len(s.services) == 0 }},
+		{"the servers come up", func(s *snapshot) bool { return len(s.servers) > 0 && len(s.services) == 0 }},
 		{"the servers are looked at, before anything is changed on them", inPhase(v1alpha1.ServiceChecking)},
 		{"etcd is being installed", inPhase(v1alpha1.ServiceApplying)},
 	}
@@ -48,15 +48,6 @@ func inPhase(phase v1alpha1.ServicePhase) func(*snapshot) bool {
 		}
 		return false
 	}
-}
-
-func (s *snapshot) readyServers() (n int) {
-	for i := range s.servers {
-		if s.servers[i].Status.Phase == v1alpha1.ServerReady {
-			n++
-		}
-	}
-	return n
 }
 
 func (s *snapshot) anyOperation(phase string) bool {

@@ -25,7 +25,7 @@ func TestSaboteurStrikesEachMomentOnce(t *testing.T) {
 		{"there is nothing yet", all["gone"], ""},
 		{"the first sight", all["new"], "just been applied"},
 		{"nothing was written since", all["new"], ""},
-		{"servers without a service", all["servers"], "servers are being made"},
+		{"servers without a service", all["servers"], "servers come up"},
 		{"a service is looked at", serving("3", v1alpha1.ServiceChecking), "looked at"},
 		{"the same world", serving("3", v1alpha1.ServiceChecking), ""},
 		{"that moment is used up", serving("4", v1alpha1.ServiceChecking), ""},

@@ -116,7 +116,7 @@ func (t *story) kubectl(ctx context.Context, stdin string, args ...string) error
 // Times between two looks. With CRASH=1 short phases must not be missed.
 const (
 	glance     = 200 * time.Millisecond
-	closeLook  = 25 * time.Millisecond
+	closeLook  = 10 * time.Millisecond
 	blindFor   = 15 * time.Second // how long the API server may fail to answer
 	memberLook = time.Second
 )

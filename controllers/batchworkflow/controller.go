@@ -104,7 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	look := &look{Reconciler: r, memory: r.shelf.take(workflow.UID)}
-	part := reconcile.Part[*v1alpha1.BatchWorkflow]{Message: finished}
+	part := reconcile.Part[*v1alpha1.BatchWorkflow]{Reason: v1alpha1.ReasonSucceeded, Message: finished}
 	return reconcile.RunPart(ctx, r.kit, part, &workflow, look.finalize,
 		look.compile, look.load, look.observe, look.advance, look.record, look.act, look.summarise)
 }

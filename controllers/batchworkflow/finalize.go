@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,15 +61,31 @@ func (l *look) removeChildren(ctx context.Context, w *v1alpha1.BatchWorkflow) er
 		}
 	}
 	if len(live) > 0 {
-		return fault.Waiting(fault.ReasonDeletionBlocked, gather, "deleting: %d objects that this workflow made are still there", len(live))
+		return fault.Waiting(fault.ReasonDeletionBlocked, gather, "deleting what this workflow made; still there: %d objects", len(live))
 	}
 	return nil
 }
 
 // waitFor says what holds the deletion up: one child by name, in its own words.
 func (l *look) waitFor(kids children.Family) error {
-	return fault.Waiting(fault.ReasonDeletionBlocked, audit, "deleting: %d Servers, %d TaskServices and %d Runs that this workflow made are still there%s",
-		len(kids.Servers), len(kids.TaskServices), len(kids.Runs), blocked(kids))
+	return fault.Waiting(fault.ReasonDeletionBlocked, audit, "deleting what this workflow made; still there: %s%s", counted(kids), blocked(kids))
+}
+
+// counted says how many children of each kind there are, without the kinds that there are none of.
+func counted(kids children.Family) string {
+	var parts []string
+	for _, kind := range []struct {
+		name  string
+		count int
+	}{{"Server", len(kids.Servers)}, {"TaskService", len(kids.TaskServices)}, {"Run", len(kids.Runs)}} {
+		switch {
+		case kind.count == 1:
+			parts = append(parts, "1 "+kind.name)
+		case kind.count > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", kind.count, kind.name))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // blocked quotes the first child, by name, that says what it waits for itself.

@@ -194,7 +194,7 @@ func (l *look) summarise(_ context.Context, w *v1alpha1.BatchWorkflow) error {
 	w.Status = next
 	verdict := plan.Verdict(l.memory.workflow, ledger, after)
 	if ledger.Phase.Terminal() {
-		status, reason, message := metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ""
+		status, reason, message := metav1.ConditionTrue, v1alpha1.ReasonSucceeded, finished(w)
 		if verdict != nil {
 			status, reason, message = metav1.ConditionFalse, string(fault.ReasonOf(verdict)), verdict.Error()
 		}

@@ -59,7 +59,7 @@ func (r *Reconciler) finalize(ctx context.Context, p *v1alpha1.Provider) error {
 	}
 	p.Status.Servers = int32(len(names))
 	if len(names) > 0 {
-		return fault.Waiting(fault.ReasonDeletionBlocked, 0, "in use by %s: delete them first", listed(names))
+		return fault.Waiting(fault.ReasonDeletionBlocked, 0, "in use by %s", listed(names))
 	}
 	return r.forget(ctx, p)
 }
@@ -100,12 +100,11 @@ func users(ctx context.Context, from client.Reader, p *v1alpha1.Provider, option
 }
 
 func listed(names []string) string {
-	word := "Servers "
-	if len(names) == 1 {
-		word = "Server "
+	switch {
+	case len(names) == 1:
+		return "Server " + names[0] + ": delete it first"
+	case len(names) <= maxNamed:
+		return "Servers " + strings.Join(names, ", ") + ": delete them first"
 	}
-	if len(names) <= maxNamed {
-		return word + strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s%s and %d more", word, strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
+	return fmt.Sprintf("Servers %s and %d more: delete them first", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
 }

@@ -81,6 +81,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	part := reconcile.Part[*v1alpha1.Server]{
 		Condition: v1alpha1.ReachableCondition,
 		Reason:    v1alpha1.ReasonReachable,
+		Message:   reached,
 		Summarise: func(s *v1alpha1.Server) { plan.SummariseServer(s, r.Kit.Now()) },
 	}
 	result, err := reconcile.RunPart(ctx, r.Kit, part, server, nil, r.look)
@@ -89,6 +90,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	return result, err
 }
+
+// reached is what Reachable says of a machine that answers.
+func reached(*v1alpha1.Server) string { return "the machine answered and told its facts" }
 
 // pause spreads the looks over time, so that servers that came up together are not dialled together for ever.
 func (r *Reconciler) pause() time.Duration {

@@ -69,7 +69,7 @@ func server(change ...func(*v1alpha1.Server)) *v1alpha1.Server {
 func answered(s *v1alpha1.Server) {
 	s.Status.Facts = known.DeepCopy()
 	meta.SetStatusCondition(&s.Status.Conditions, metav1.Condition{Type: v1alpha1.ReachableCondition, Status: metav1.ConditionTrue,
-		Reason: v1alpha1.ReasonReachable, ObservedGeneration: 2, LastTransitionTime: metav1.NewTime(noon)})
+		Reason: v1alpha1.ReasonReachable, Message: reached(s), ObservedGeneration: 2, LastTransitionTime: metav1.NewTime(noon)})
 	plan.SummariseServer(s, noon)
 }
 

@@ -134,5 +134,8 @@ func answered(one *v1alpha1.Run) bool {
 
 // succeeded is what a Run says that ended as expected.
 func succeeded(one *v1alpha1.Run) string {
-	return "as expected, in " + one.Status.Duration
+	if one.Status.Duration == "0s" { // machines keep whole seconds
+		return "ended as expected, in less than a second"
+	}
+	return "ended as expected, in " + one.Status.Duration
 }

@@ -139,7 +139,7 @@ func (r *Reconciler) summarise(one *v1alpha1.Run) {
 	ready := reconcile.Condition(one, v1alpha1.ReadyCondition)
 	switch one.Status.Phase {
 	case v1alpha1.RunSucceeded:
-		reconcile.Set(one, v1alpha1.SucceededCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "", r.kit.Now())
+		reconcile.Set(one, v1alpha1.SucceededCondition, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ready.Message, r.kit.Now())
 	case v1alpha1.RunFailed, v1alpha1.RunUnknown:
 		reconcile.Set(one, v1alpha1.SucceededCondition, metav1.ConditionFalse, ready.Reason, ready.Message, r.kit.Now())
 	default:

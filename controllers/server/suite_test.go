@@ -246,9 +246,9 @@ var _ = Describe("A Server", func() {
 		f.create(run, service)
 		time.Sleep(200 * time.Millisecond) // for the cache: this is about the waking
 		f.delete(child("a"))
-		Eventually(f.story("a"), soon).Should(Equal("DeletionBlocked: in use by Run check, TaskService etcd"))
+		Eventually(f.story("a"), soon).Should(Equal("DeletionBlocked: in use by Run check, TaskService etcd: delete them first"))
 		f.delete(run)
-		Eventually(f.story("a"), soon).Should(Equal("DeletionBlocked: in use by TaskService etcd"))
+		Eventually(f.story("a"), soon).Should(Equal("DeletionBlocked: in use by TaskService etcd: delete it first"))
 		f.sound(1, 1)
 		f.delete(service)
 		Eventually(f.story("a"), soon).Should(Equal("gone"))

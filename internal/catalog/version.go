@@ -21,7 +21,7 @@ func (r *Recipe) Resolve(constraint string) (string, error) {
 		return "", fault.New(fault.Terminal, fault.ReasonInvalid, "recipe %s: versions.supported: %w", r.Name, err)
 	}
 	if len(constraint) > 100 {
-		return "", fault.New(fault.Terminal, fault.ReasonInvalid, "version %q is longer than 100 characters", clip(constraint))
+		return "", fault.New(fault.Terminal, fault.ReasonInvalid, "recipe %s: version %q is longer than 100 characters", r.Name, clip(constraint))
 	}
 	if exact, err := semver.StrictNewVersion(strings.TrimPrefix(constraint, "v")); err == nil {
 		if !supported.Check(exact) {
@@ -31,7 +31,7 @@ func (r *Recipe) Resolve(constraint string) (string, error) {
 	}
 	wanted, err := semver.NewConstraint(constraint)
 	if err != nil {
-		return "", fault.New(fault.Terminal, fault.ReasonInvalid, "version %q is neither a version nor a range; %s", constraint, r.versionsThereAre())
+		return "", fault.New(fault.Terminal, fault.ReasonInvalid, "recipe %s: %q is neither a version nor a range; %s", r.Name, clip(constraint), r.versionsThereAre())
 	}
 	var best *semver.Version
 	for _, known := range append([]string{r.Versions.Default}, r.Versions.Known...) {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -9,22 +10,16 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/catalog"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/saga"
 )
 
-// fataler is a testing.TB or a rapid.T.
-type fataler interface {
-	Helper()
-	Fatalf(format string, args ...any)
-}
-
 // flow reads the spec of the workflow "wf".
-func flow(t fataler, spec string) *v1alpha1.BatchWorkflow {
+func flow(t testing.TB, spec string) *v1alpha1.BatchWorkflow {
 	t.Helper()
 	w := &v1alpha1.BatchWorkflow{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "wf", UID: "wf", Generation: 1}}
 	if err := yaml.UnmarshalStrict([]byte(spec), &w.Spec); err != nil {
@@ -119,8 +114,8 @@ func TestCompileRefuses(t *testing.T) {
 		"in parameters":          {"", ops(servers2, service(`{name: demo, parameters: {port: 1, text: "${operations.x.outputs.y}"}}`)), fault.ReasonUnknownDependency, []string{`"services"`, `recipe "demo": parameters`}},
 
 		"recipe unknown":    {"with the nearest", ops(servers2, service("{name: contianerd}")), fault.ReasonRecipeNotFound, []string{`"services"`, `"contianerd"`, "did you mean containerd?"}},
-		"version unknown":   {"", ops(servers2, service("{name: demo, version: '7', parameters: {port: 1}}")), fault.ReasonRecipeNotFound, []string{`"services"`, `"demo"`, "7"}},
-		"parameter unknown": {"with the nearest", ops(servers2, service("{name: demo, parameters: {port: 1, tetx: a}}")), fault.ReasonInvalid, []string{`"services"`, `"demo"`, "tetx", "text"}},
+		"version unknown":   {"", ops(servers2, service("{name: demo, version: '7', parameters: {port: 1}}")), fault.ReasonRecipeNotFound, []string{`"services"`, `recipe demo`, "7"}},
+		"parameter unknown": {"with the nearest", ops(servers2, service("{name: demo, parameters: {port: 1, tetx: a}}")), fault.ReasonInvalid, []string{`"services"`, `recipe demo`, "tetx", "text"}},
 		"parameter missing": {"", ops(servers2, service("{name: demo}")), fault.ReasonInvalid, []string{`"services"`, "missing port"}},
 		"parameter wrong":   {"", ops(servers2, service("{name: demo, parameters: {port: 0}}")), fault.ReasonInvalid, []string{`"services"`, "port", "0"}},
 		"recipes conflict":  {"on the same servers", ops(servers2, service("{name: demo, parameters: {port: 1}}, {name: other, parameters: {port: 1}}")), fault.ReasonRecipeConflict, []string{"other excludes demo"}},
@@ -211,82 +206,112 @@ func TestHashes(t *testing.T) {
 
 // TestCompileStandsAnything: whatever a file holds that no schema has seen, it is refused with a reason or it can be run.
 func TestCompileStandsAnything(t *testing.T) {
+	const files = 3000
 	accepted := 0
-	rapid.Check(t, func(t *rapid.T) {
+	for seed := range uint64(files) {
 		w := flow(t, "operations: []")
-		names := rapid.SampledFrom([]string{"a", "b", "c", ""})
-		text := rapid.SampledFrom([]string{"", "x", "${operations.a.outputs.names}", "${operations.b.outputs.k}", "${"})
-		target := func(label string) v1alpha1.OperationTarget {
-			return v1alpha1.OperationTarget{Operation: names.Draw(t, label), Key: rapid.SampledFrom([]string{"", "0", "x"}).Draw(t, "key"), Server: rapid.SampledFrom([]string{"", "s"}).Draw(t, "server")}
-		}
-		for range rapid.IntRange(0, 4).Draw(t, "operations") {
-			op := v1alpha1.Operation{Name: names.Draw(t, "name"), Type: rapid.SampledFrom([]v1alpha1.OperationType{"ServerBatch", "TaskServiceBatch", "Check", "Command", "Wait", "x"}).Draw(t, "type")}
-			for range rapid.IntRange(0, 2).Draw(t, "edges") {
-				op.DependsOn = append(op.DependsOn, v1alpha1.Dependency{Operation: names.Draw(t, "edge"), Type: rapid.SampledFrom([]v1alpha1.EdgeType{"Hard", "Soft", ""}).Draw(t, "edge type")})
-			}
-			if rapid.Bool().Draw(t, "servers") {
-				op.ServerBatch = &v1alpha1.ServerBatch{}
-				if n := rapid.Int32Range(-1, 3).Draw(t, "count"); n < 3 {
-					op.ServerBatch.Count = &n
-				} else {
-					op.ServerBatch.ForEach = []v1alpha1.ServerItem{{Key: "x"}, {Key: names.Draw(t, "item")}}
-				}
-			}
-			if rapid.Bool().Draw(t, "services") {
-				op.TaskServiceBatch = &v1alpha1.TaskServiceBatch{Targets: target("targets")}
-				for range rapid.IntRange(0, 2).Draw(t, "recipes") {
-					choice := v1alpha1.RecipeChoice{Name: rapid.SampledFrom([]string{"demo", "x", ""}).Draw(t, "recipe")}
-					if raw := text.Draw(t, "parameters"); rapid.Bool().Draw(t, "given") {
-						choice.Parameters = &v1alpha1.Parameters{RawExtension: runtime.RawExtension{Raw: []byte(`{"text": "` + raw + `"}`)}}
-					}
-					op.TaskServiceBatch.Recipes = append(op.TaskServiceBatch.Recipes, choice)
-				}
-			}
-			if rapid.Bool().Draw(t, "check") {
-				op.Check = &v1alpha1.Check{}
-				if to := target("check"); rapid.Bool().Draw(t, "targeted") {
-					op.Check.Target = &to
-				}
-				if rapid.Bool().Draw(t, "http") {
-					op.Check.HTTP = &v1alpha1.HTTPProbe{URL: text.Draw(t, "url")}
-				} else {
-					op.Check.Command = &v1alpha1.CommandScript{Env: []v1alpha1.EnvVar{{Name: "E", Value: text.Draw(t, "env")}}}
-				}
-			}
-			if rapid.Bool().Draw(t, "command") {
-				op.Command = &v1alpha1.Command{Target: target("command")}
-			}
-			if rapid.Bool().Draw(t, "wait") {
-				op.Wait = &v1alpha1.Wait{Count: rapid.Int32Range(-2, 3).Draw(t, "waits")}
-			}
-			w.Spec.Operations = append(w.Spec.Operations, op)
+		d := &dice{rand.New(rand.NewPCG(seed, 2))}
+		for k := range d.IntN(4) {
+			w.Spec.Operations = append(w.Spec.Operations, d.operation(k))
 		}
 		compiled, err := Compile(w, nil)
 		if err != nil {
 			if !fault.IsTerminal(err) || fault.ReasonOf(err) == fault.ReasonInternal {
-				t.Fatalf("refused without a reason: %v", err)
+				t.Fatalf("seed %d: refused without a reason: %v", seed, err)
 			}
-			return
+			continue
 		}
 		accepted++
-		now := time.Unix(1_800_000_000, 0)
-		l, err := compiled.Start(now.Unix())
-		for n := 0; err == nil && n < 20 && !l.Phase.Terminal(); n++ {
-			sights := Sights{}
-			if l, _, err = Advance(compiled, l, sights, now); err != nil {
-				break
-			}
-			for _, action := range Act(compiled, l, sights) {
-				sights[action.Instance] = Sight{Exists: true, Ready: true, UID: "u", Outputs: map[string]string{"k": "v"}}
-			}
-			l, _, err = Advance(compiled, l, sights, now)
-			now = now.Add(time.Second)
+		if phase, err := play(compiled); err != nil || !phase.Terminal() {
+			t.Fatalf("seed %d: it was accepted and does not run: %s, %v", seed, phase, err)
 		}
-		if err != nil || !l.Phase.Terminal() {
-			t.Fatalf("it was accepted and does not run: %s, %v", l.Phase, err)
-		}
-	})
-	if accepted == 0 {
-		t.Error("nothing was accepted")
 	}
+	if accepted < files/20 || accepted > files*19/20 {
+		t.Errorf("%d of %d were accepted", accepted, files)
+	}
+}
+
+// play runs a workflow whose children all succeed.
+func play(w *Workflow) (saga.RunPhase, error) {
+	now := time.Unix(1_800_000_000, 0)
+	l, err := w.Start(now.Unix())
+	for n := 0; err == nil && n < 20 && !l.Phase.Terminal(); n++ {
+		sights := Sights{}
+		if l, _, err = Advance(w, l, sights, now); err != nil {
+			break
+		}
+		for _, action := range Act(w, l, sights) {
+			sights[action.Instance] = Sight{Exists: true, Ready: true, UID: "u", Outputs: map[string]string{"k": "v"}}
+		}
+		l, _, err = Advance(w, l, sights, now)
+		now = now.Add(time.Second)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return l.Phase, nil
+}
+
+// dice draw what people write, and what nobody should.
+type dice struct{ *rand.Rand }
+
+func (d *dice) rarely() bool { return d.IntN(10) == 0 }
+
+func (d *dice) name(k int) string {
+	if d.rarely() {
+		return []string{"a", "b", ""}[d.IntN(3)]
+	}
+	return string(rune('a' + k))
+}
+
+func (d *dice) text() string {
+	return []string{"x", "x", "", "${operations.a.outputs.names}", "${operations.b.outputs.k}", "${"}[d.IntN(6)]
+}
+
+func (d *dice) target() v1alpha1.OperationTarget {
+	if d.IntN(2) == 0 {
+		return v1alpha1.OperationTarget{Server: []string{"s", "s", ""}[d.IntN(3)]}
+	}
+	return v1alpha1.OperationTarget{Operation: d.name(0), Key: []string{"", "0", "x"}[d.IntN(3)]}
+}
+
+func (d *dice) operation(k int) v1alpha1.Operation {
+	op := v1alpha1.Operation{Name: d.name(k), Type: []v1alpha1.OperationType{"ServerBatch", "TaskServiceBatch", "Check", "Command", "Wait", "x"}[d.IntN(6)]}
+	for n := range k {
+		op.DependsOn = append(op.DependsOn, v1alpha1.Dependency{Operation: d.name(n), Type: []v1alpha1.EdgeType{"Hard", "Soft", ""}[d.IntN(3)]})
+	}
+	if !d.rarely() {
+		op.ServerBatch = &v1alpha1.ServerBatch{ForEach: []v1alpha1.ServerItem{{Key: "x"}, {Key: d.name(4)}}}
+		if n := int32(d.IntN(4) - 1); n < 2 {
+			op.ServerBatch.Count, op.ServerBatch.ForEach = &n, nil
+		}
+	}
+	if !d.rarely() {
+		op.TaskServiceBatch = &v1alpha1.TaskServiceBatch{Targets: d.target()}
+		for n := range d.IntN(3) {
+			choice := v1alpha1.RecipeChoice{Name: d.name(n)}
+			if d.IntN(2) == 0 {
+				choice.Parameters = &v1alpha1.Parameters{RawExtension: runtime.RawExtension{Raw: []byte(`{"text": "` + d.text() + `"}`)}}
+			}
+			op.TaskServiceBatch.Recipes = append(op.TaskServiceBatch.Recipes, choice)
+		}
+	}
+	if !d.rarely() {
+		op.Check = &v1alpha1.Check{}
+		if to := d.target(); d.IntN(2) == 0 {
+			op.Check.Target = &to
+		}
+		if d.IntN(2) == 0 {
+			op.Check.HTTP = &v1alpha1.HTTPProbe{URL: d.text()}
+		} else {
+			op.Check.Command = &v1alpha1.CommandScript{Env: []v1alpha1.EnvVar{{Name: "E", Value: d.text()}}}
+		}
+	}
+	if !d.rarely() {
+		op.Command = &v1alpha1.Command{Target: d.target()}
+	}
+	if !d.rarely() {
+		op.Wait = &v1alpha1.Wait{Count: int32(d.IntN(5) - 2)}
+	}
+	return op
 }

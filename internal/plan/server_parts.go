@@ -67,6 +67,13 @@ func someNames(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
 }
 
+func deleteThem(n int) string {
+	if n == 1 {
+		return "delete it"
+	}
+	return "delete them"
+}
+
 func serverDo(do ServerVerb, id string) []ServerAction { return []ServerAction{{Do: do, ID: id}} }
 
 func serverEach(do ServerVerb, machines []Machine) []ServerAction {

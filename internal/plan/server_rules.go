@@ -70,7 +70,7 @@ func (m Machine) follow() []ServerAction {
 // end lets go of a Server: its users first, then its machine, and nothing before the provider said twice that it is gone.
 func (seen ServerSeen) end(policy v1alpha1.DeletionPolicy) []ServerAction {
 	if len(seen.Users) > 0 {
-		return serverWait(fault.ReasonDeletionBlocked, 0, "in use by %s", someNames(seen.Users))
+		return serverWait(fault.ReasonDeletionBlocked, 0, "in use by %s: %s first", someNames(seen.Users), deleteThem(len(seen.Users)))
 	}
 	if policy == v1alpha1.DeletionOrphan {
 		return serverDo(ServerRelease, seen.Recorded)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,12 +116,15 @@ func (w *work) tell(seen ServiceSeen, s *ServiceStep) string {
 		words = w.host.Err.Error()
 	}
 	if words == "" {
-		words = string(w.status.Phase)
+		words = strings.ToLower(string(w.status.Phase))
+	}
+	if !strings.Contains(words, "Server "+w.host.Name) { // some words name it themselves
+		words = fmt.Sprintf("server %s: %s", w.host.Name, words)
 	}
 	if seen.Deleting {
-		return fmt.Sprintf("server %s: %s", w.host.Name, words)
+		return words
 	}
-	return fmt.Sprintf("server %s: %s (%d of %d ready)", w.host.Name, words, s.Ready, s.Total)
+	return fmt.Sprintf("%s (%d of %d ready)", words, s.Ready, s.Total)
 }
 
 // ServiceReady is what a TaskService says that is ready.

@@ -183,7 +183,7 @@ func (c *compiler) checkRecipes() {
 }
 
 func (c *compiler) checkRecipe(op *operation, choice *v1alpha1.RecipeChoice) bool {
-	place := fmt.Sprintf("operation %q: recipe %q", op.Name, choice.Name)
+	place := fmt.Sprintf("operation %q", op.Name) // the catalog's own words name the recipe
 	recipe, err := c.recipes.Get(choice.Name)
 	if err == nil {
 		_, err = recipe.Resolve(choice.Version)
@@ -197,7 +197,7 @@ func (c *compiler) checkRecipe(op *operation, choice *v1alpha1.RecipeChoice) boo
 	}
 	parameters, err := decodeParameters(choice.Parameters)
 	if err != nil {
-		c.fault(fault.ReasonInvalid, "%s: parameters: %w", place, err)
+		c.fault(fault.ReasonInvalid, "%s: parameters of recipe %s: %w", place, choice.Name, err)
 		return false
 	}
 	if _, err := recipe.Validate(parameters, fromSecrets(choice.ParametersFrom)...); err != nil {

@@ -38,10 +38,14 @@ func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
 }
 
 func irreversible(counts saga.Counts) string {
-	if n := counts[saga.Irreversible]; n > 0 {
+	switch n := counts[saga.Irreversible]; n {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 command that ran cannot be undone"
+	default:
 		return fmt.Sprintf("; %d commands that ran cannot be undone", n)
 	}
-	return ""
 }
 
 // under names the operations that are under way, at most three.
@@ -49,14 +53,19 @@ func under(w *Workflow, l *saga.Ledger) string {
 	var names []string
 	more := 0
 	for k := range w.ops {
-		if l.OpCounts(k).Live() == 0 {
+		counts := l.OpCounts(k)
+		if counts.Live() == 0 {
 			continue
 		}
 		if len(names) == 3 {
 			more++
 			continue
 		}
-		names = append(names, w.ops[k].Name)
+		name := w.ops[k].Name
+		if counts.Live() == counts[saga.Retrying] {
+			name += fmt.Sprintf(" (%s, will be tried again)", l.Ops[k].Reason)
+		}
+		names = append(names, name)
 	}
 	if len(names) == 0 {
 		return ""

@@ -250,9 +250,9 @@ func (s *summary) whyLeft(i int) string {
 	return s.sights[i].Message
 }
 
-// cutText bounds text at a whole character.
+// cutText bounds text at a whole character, and makes it text.
 func cutText(text string, n int) string {
-	if len(text) <= n {
+	if text = strings.ToValidUTF8(text, "�"); len(text) <= n {
 		return text
 	}
 	return strings.ToValidUTF8(text[:n-len("…")], "") + "…"

@@ -25,6 +25,9 @@ import (
 // patience is how long anything may take that must come in the end: generous, for tests share the machine.
 const patience = 3 * time.Minute
 
+// slowly is when an end that came is worth a story: something was waited for by a timer and not by an event.
+const slowly = 30 * time.Second
+
 // bench is what one test has to itself: a namespace that an operator of its own looks after, a cloud, and a witness of it all.
 type bench struct {
 	*lab.Lab
@@ -78,7 +81,7 @@ func (b *bench) close() {
 	seen, err := b.ControlPlane.Kubectl(tidying(), nil, "get", "keelway", "-n", b.namespace, "-o", "wide")
 	report := b.cloud.Report()
 	report.Calls = report.Calls[max(0, len(report.Calls)-5):]
-	b.t.Logf("what is left (%v):\n%s\nthe cloud: %+v\nthe end of the operator's log:\n%s", err, head(seen, 40), report, tail(b.log, 60))
+	b.t.Logf("what is left (%v):\n%s\nthe cloud: %+v\nwhat was seen last:\n%s\nthe end of the operator's log:\n%s", err, head(seen, 40), report, b.story(40), tail(b.log, 60))
 }
 
 // as lets a subtest that shares the bench with others fail by itself, until back is called.
@@ -203,7 +206,11 @@ func (b *bench) vanishes(but ...string) {
 		}
 		return nil
 	})
-	b.t.Logf("everything is gone after %.1f s", time.Since(begun).Seconds())
+	took := time.Since(begun)
+	b.t.Logf("everything is gone after %.1f s", took.Seconds())
+	if took > slowly {
+		b.t.Logf("that took long; what was seen:\n%s", b.story(100))
+	}
 	if r := b.cloud.Report(); r.Live+r.Ending > 0 {
 		b.t.Errorf("the cloud: %d machines live, %d ending", r.Live, r.Ending)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -235,6 +236,21 @@ func (w *witness) doing() string {
 	}
 	last := w.all[len(w.all)-1]
 	return fmt.Sprintf("%s %s %s %s", last.verb, last.kind, last.object.GetName(), text(last.object, "status", "phase"))
+}
+
+// story tells the newest of what was seen, a line each.
+func (w *witness) story(most int) string {
+	all := w.sightings()
+	var told strings.Builder
+	for _, s := range all[max(0, len(all)-most):] {
+		going := ""
+		if s.object.GetDeletionTimestamp() != nil {
+			going = fmt.Sprintf(" going, held by %v", s.object.GetFinalizers())
+		}
+		ready := condition(s.object, v1alpha1.ReadyCondition)
+		fmt.Fprintf(&told, "%s %s %s %s %s%s: %.200v\n", s.at.Format("15:04:05.000"), s.verb, s.kind, s.object.GetName(), text(s.object, "status", "phase"), going, ready["message"])
+	}
+	return told.String()
 }
 
 // text reads a string of an object, "" when there is none.

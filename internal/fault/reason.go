@@ -64,7 +64,7 @@ var stops = map[Reason]bool{
 	ReasonNameTaken: true, ReasonIdentityConflict: true, ReasonDuplicateName: true, ReasonUnknownDependency: true, ReasonCycle: true,
 	ReasonRecipeNotFound: true, ReasonRecipeConflict: true, ReasonPlatform: true, ReasonChecksumMismatch: true, ReasonScriptFailed: true,
 	ReasonExpectationFailed: true, ReasonTimedOut: true, ReasonNotAllowed: true, ReasonCodecUnknown: true, ReasonSpecChanged: true,
-	ReasonMachineLost: true, ReasonMachineFailed: true,
+	ReasonCheckpointLost: true, ReasonMachineLost: true, ReasonMachineFailed: true,
 }
 
 // Stops reports whether a Terminal error carries this reason: nothing happens until the input changes.

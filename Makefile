@@ -3,8 +3,8 @@ SHELL := /bin/sh
 BIN := $(CURDIR)/bin
 GO ?= go
 CONTROLLER_GEN := $(BIN)/controller-gen
-# Packages share one machine: two at a time, so that every control plane of the tests gets its share.
-TEST_PARALLEL ?= 2
+# Packages that are tested at once: much of their time is waiting, and each may have a control plane of its own (0.5 GB).
+TEST_PARALLEL ?= 3
 
 .DEFAULT_GOAL := help
 

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strings"
+
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
 )
@@ -26,9 +28,9 @@ func Judge(spec v1alpha1.RunSpec, report RunReport) error {
 	case spec.Action == v1alpha1.RunCommand && report.Code != int(expect.ExitCode):
 		return fault.New(fault.Terminal, fault.ReasonScriptFailed, "%s ended with code %d, want %d%s", subject(spec), report.Code, expect.ExitCode, lastWords(report.Text))
 	case spec.Action == v1alpha1.RunHTTP && expect.Status != 0 && report.Code != int(expect.Status):
-		return fault.New(fault.Terminal, fault.ReasonExpectationFailed, "%s answered with status %d, want %d%s", subject(spec), report.Code, expect.Status, lastWords(report.Text))
+		return fault.New(fault.Terminal, fault.ReasonExpectationFailed, "%s answered with status %d, want %d%s", subject(spec), report.Code, expect.Status, body(report.Text))
 	case spec.Action == v1alpha1.RunHTTP && expect.Status == 0 && (report.Code < 200 || report.Code > 399):
-		return fault.New(fault.Terminal, fault.ReasonExpectationFailed, "%s answered with status %d, want 200 to 399%s", subject(spec), report.Code, lastWords(report.Text))
+		return fault.New(fault.Terminal, fault.ReasonExpectationFailed, "%s answered with status %d, want 200 to 399%s", subject(spec), report.Code, body(report.Text))
 	case !report.Contains:
 		return fault.New(fault.Terminal, fault.ReasonExpectationFailed, "%s does not contain %.100q%s", output(spec), expect.OutputContains, lastWords(report.Text))
 	}
@@ -43,6 +45,14 @@ func subject(spec v1alpha1.RunSpec) string {
 		return "connecting to " + spec.TCP.Address
 	}
 	return "the script"
+}
+
+// body is the end of an HTTP answer, for people.
+func body(text string) string {
+	if strings.TrimSpace(text) == "" {
+		return ", and its body is empty"
+	}
+	return lastWords(text)
 }
 
 func output(spec v1alpha1.RunSpec) string {

@@ -161,10 +161,10 @@ func timedOut(what string, limit time.Duration, last string) string {
 	return text
 }
 
-// attemptFailed plans the next attempt, or ends the instance.
+// attemptFailed plans the next attempt, or ends the instance. When the run is halting, the next attempt is called off at once.
 func (a *advance) attemptFailed(op *operation, i int, reason, message string) {
 	attempts := int32(a.l.Attempts[i])
-	if op.Retry == nil || attempts > op.Retry.Limit || a.halting() {
+	if op.Retry == nil || attempts > op.Retry.Limit {
 		a.settle(i, saga.Failed, reason, message)
 		return
 	}

@@ -172,6 +172,10 @@ func TestWaits(t *testing.T) {
 	short := newStage(t, ops(pauseOp("w", "200ms", "")))
 	short.want("Running: w/0 Running").wakes(200 * time.Millisecond) // its start is durable before its end
 	short.at(200 * time.Millisecond).want("Succeeded: w/0 Succeeded")
+
+	late := newStage(t, ops(pauseOp("w", "200ms", "")))
+	late.l, _ = late.w.Start(late.begun.Unix()) // begun late in a second of the ledger, it is over at the next look, not in this one
+	late.at(700 * time.Millisecond).want("Running: w/0 Running").wakes(700 * time.Millisecond).at(700 * time.Millisecond).want("Succeeded: w/0 Succeeded")
 }
 
 func TestRetry(t *testing.T) {

@@ -118,6 +118,11 @@ func TestOutputsThatAreMissing(t *testing.T) {
 			if err := Verdict(s.w, s.l, 0); s.l.Phase != saga.RunFailed || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: %s: %v", c.why, s.phases(), err)
 			}
+			over := s.l
+			s.see(s.l.Ops[0].Name+"/0", answer(map[string]string{"token": "late"}))
+			if s.at(time.Minute); s.l != over {
+				t.Errorf("%s: what comes after the end is written down", c.why)
+			}
 		})
 	}
 }

@@ -45,6 +45,8 @@ func TestLook(t *testing.T) {
 			Sight{Exists: true, Queued: true, Asked: 2, Answered: 2, UID: "u", Reason: "Queued", Message: "words"}},
 		"unknown": {"", &v1alpha1.Run{ObjectMeta: meta(1), Status: v1alpha1.RunStatus{ObservedGeneration: 1, Attempt: 2, Phase: v1alpha1.RunUnknown, Conditions: conditions("False", "OutcomeUnknown", true)}},
 			Sight{Exists: true, Stalled: true, Unknown: true, Asked: 2, Answered: 2, UID: "u", Reason: "OutcomeUnknown", Message: "words"}},
+		"unknown before its deletion": {"as above", &v1alpha1.Run{ObjectMeta: meta(2, deleted), Status: v1alpha1.RunStatus{ObservedGeneration: 1, Attempt: 2, Phase: v1alpha1.RunUnknown, Conditions: conditions("False", "OutcomeUnknown", true)}},
+			Sight{Exists: true, Deleting: true, Queued: true, Asked: 2, Answered: 2, UID: "u"}},
 		"failed": {"", &v1alpha1.Run{ObjectMeta: meta(1), Status: v1alpha1.RunStatus{ObservedGeneration: 1, Attempt: 2, Phase: v1alpha1.RunFailed, Conditions: conditions("False", "ScriptFailed", true)}},
 			Sight{Exists: true, Stalled: true, Asked: 2, Answered: 2, UID: "u", Reason: "ScriptFailed", Message: "words"}},
 		"no attempt": {"somebody took the annotation away", &v1alpha1.Run{ObjectMeta: meta(1, func(m *metav1.ObjectMeta) { m.Annotations = nil })}, Sight{Exists: true, Queued: true, UID: "u"}},

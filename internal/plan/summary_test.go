@@ -103,6 +103,17 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// TestManyWait: of a hundred operations that wait, people see the first ones.
+func TestManyWait(t *testing.T) {
+	lines := []string{server("a", "")}
+	for k := range 100 {
+		lines = append(lines, server(fmt.Sprintf("b%d", k), ", dependsOn: [{operation: a}]"))
+	}
+	if got := newStage(t, ops(lines...)).lines(); len(got) != 17 || got[16] != "b15 Pending <Hard a Running" {
+		t.Errorf("%d lines: %s", len(got), got)
+	}
+}
+
 // TestSummaryIsBounded: whatever children say, and however much of it.
 func TestSummaryIsBounded(t *testing.T) {
 	var lines []string

@@ -116,6 +116,9 @@ func TestUndo(t *testing.T) {
 			s.see("a/0", ready).at(time.Second).see("c/0", going).at(2 * time.Second).at(13 * time.Second).want("Undoing: a/0 Succeeded, c/0 Undoing")
 			s.see("c/0", gone).at(14 * time.Second).want("Undoing: a/0 Undoing, c/0 Irreversible")
 		}},
+		"a command asked for again": {"what ended was the attempt before", "onFailure: Rollback\ntimeout: 60s\n" + ops(script("c", ", retry: {limit: 1, backoff: {duration: 0s}}")), func(s *stage) {
+			s.see("c/0", stalled(1)).at(time.Second).want("Running: c/0 Running").at(time.Hour).want("Undoing: c/0 Undoing")
+		}},
 		"nobody would tell": {"a child that was never there sends no event when it is gone", "onFailure: Rollback\n" + ops(server("a", "")), func(s *stage) {
 			s.sights[0] = NotMade(1, fault.New(fault.Terminal, fault.ReasonNameTaken, "it exists"))
 			s.at(time.Second).want("Undoing: a/0 Undoing").wakes(time.Second)

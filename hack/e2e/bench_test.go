@@ -17,6 +17,7 @@ import (
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/hack/lab"
+	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/mem"
 	"github.com/keelway/keelway/internal/reconcile"
 	"github.com/keelway/keelway/internal/saga"
@@ -50,7 +51,10 @@ func newBench(t *testing.T, cloud mem.Options, args ...string) *bench {
 	l := lab.Shared(t)
 	b := &bench{Lab: l, t: t, install: install(t, l), cloud: mem.New(cloud)}
 	b.namespace = l.Namespace(t)
-	b.witness = watch(t, l, b.namespace)
+	b.witness = watch(t, l, b.namespace, func(id string) bool {
+		_, err := provider.Recovering(b.cloud).Get(context.Background(), id) // an ordered fault is no answer
+		return err == nil
+	})
 	calls := mem.Handler(b.cloud)
 	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if meddle := b.torment.Load(); meddle != nil {

@@ -33,6 +33,8 @@ type sighting struct {
 // witness sees every write to our objects in one namespace, in order for each kind, from before the first one. What must never
 // be seen it notes at once.
 type witness struct {
+	lives func(id string) bool // whether the cloud has that machine, ending or not
+
 	mu       sync.Mutex
 	all      []sighting
 	trouble  []string
@@ -44,9 +46,9 @@ type witness struct {
 }
 
 // watch begins to look. It ends with the test.
-func watch(t *testing.T, l *lab.Lab, namespace string) *witness {
+func watch(t *testing.T, l *lab.Lab, namespace string, lives func(id string) bool) *witness {
 	t.Helper()
-	w := &witness{ids: map[string]string{}, ledgers: map[string]*saga.Ledger{}, newest: map[string]*saga.Ledger{}, phases: map[string]string{}}
+	w := &witness{lives: lives, ids: map[string]string{}, ledgers: map[string]*saga.Ledger{}, newest: map[string]*saga.Ledger{}, phases: map[string]string{}}
 	var ended sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {
@@ -96,7 +98,7 @@ func (w *witness) see(kind string, event kwatch.Event) {
 	case "BatchWorkflow":
 		w.seePhase(object)
 	case "Server":
-		w.seeID(object)
+		w.seeID(event.Type, object)
 	}
 	if event.Type == kwatch.Added && object.GetAnnotations()[v1alpha1.AnnotationRun] != "" {
 		w.children = append(w.children, object)
@@ -140,13 +142,16 @@ func (w *witness) seePhase(object *unstructured.Unstructured) {
 	w.phases[string(object.GetUID())] = phase
 }
 
-// seeID holds that an id once recorded stays.
-func (w *witness) seeID(object *unstructured.Unstructured) {
+// seeID holds that an id once recorded stays, and that the object outlives its machine.
+func (w *witness) seeID(verb kwatch.EventType, object *unstructured.Unstructured) {
 	id := text(object, "status", "id")
 	if before := w.ids[string(object.GetUID())]; before != "" && id != before {
 		w.complain("server %s: the id %q became %q", object.GetName(), before, id)
 	}
 	w.ids[string(object.GetUID())] = id
+	if verb == kwatch.Deleted && w.lives(id) {
+		w.complain("server %s went before its machine %s had", object.GetName(), id)
+	}
 }
 
 // after is where a workflow's phase may go, in as many steps as a summary leaves out.

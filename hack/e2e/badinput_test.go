@@ -168,12 +168,12 @@ var told = map[string]bad{
 	"missing Server": {
 		reason: "it may come: tried again", at: "TaskService/nowhere", why: "ServerNotFound", status: status.InProgressStatus,
 		yaml: object("TaskService", "nowhere", "{recipe: etcd, servers: {names: [nosuch]}}"),
-		says: []string{"Server nosuch"},
+		says: []string{"Server nosuch", "create it", "spec.servers"},
 	},
 	"missing Server of a Run": {
 		reason: "it may come: tried again", at: "Run/nowhere", why: "ServerNotFound", status: status.InProgressStatus,
 		yaml: object("Run", "nowhere", "{action: Command, target: {serverRef: {name: nosuch}}, command: {script: 'true'}}"),
-		says: []string{"Server nosuch"},
+		says: []string{"Server nosuch", "create it", "target"},
 	},
 	"unknown recipe of a TaskService": {
 		reason: "what there is", at: "TaskService/unknown", why: "RecipeNotFound", status: status.FailedStatus,

@@ -109,7 +109,7 @@ func (s *RunStep) begin(seen RunSeen) {
 		s.Do = OnceStart
 		s.Outcome = fault.Waiting(fault.ReasonInProgress, PollPause(0), "starts on server %s", seen.Spec.Target.ServerRef.Name)
 	case HostGone:
-		s.Outcome = fault.Waiting(fault.ReasonServerNotFound, 0, "%s", seen.Why)
+		s.Outcome = fault.Waiting(fault.ReasonServerNotFound, 0, "%s: create it, or make this Run anew with the right target", seen.Why)
 	default:
 		s.Outcome = fault.Waiting(fault.ReasonDependency, 0, "%s", seen.Why)
 	}

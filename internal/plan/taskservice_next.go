@@ -36,15 +36,15 @@ func (w *work) decide(turn string) {
 
 // unready waits for the Server. What is under way on its machine stays recorded, and is asked about when it is back.
 func (w *work) unready() {
-	s, reason := &w.status, fault.ReasonDependency
+	s, reason, why := &w.status, fault.ReasonDependency, w.host.Why
 	if w.host.State == HostGone {
-		reason = fault.ReasonServerNotFound
+		reason, why = fault.ReasonServerNotFound, why+": create it, or take it out of spec.servers"
 	}
 	if s.Phase == v1alpha1.ServiceReady || s.Phase == "" || s.Phase == v1alpha1.ServiceUnassigned {
 		s.Phase = v1alpha1.ServicePending // a check when it is back
 	}
 	if s.Phase != v1alpha1.ServiceFailed {
-		w.say(reason, w.host.Why)
+		w.say(reason, why)
 	}
 }
 

@@ -15,6 +15,8 @@ const (
 	ProvisionedCondition = "Provisioned"
 	// ReachableCondition (Server): the machine answers and its facts are known. Written by the reach side.
 	ReachableCondition = "Reachable"
+	// DriftedCondition (TaskService): what is on a machine differs from what was applied. Absent otherwise.
+	DriftedCondition = "Drifted"
 	// SucceededCondition (Run, BatchWorkflow): absent while it runs, then True or False for good.
 	SucceededCondition = "Succeeded"
 )
@@ -52,6 +54,14 @@ const (
 	AnnotationAttempt = "keelway.dev/attempt"
 	// AnnotationOrderedBy is the resourceVersion of the Checkpoint that recorded the order.
 	AnnotationOrderedBy = "keelway.dev/ordered-by"
+)
+
+// Verbs that people ask for by annotation.
+const (
+	// AnnotationTrust (Server): the fingerprint (SHA256:…) of the host key that a machine with a changed key may have from now on.
+	AnnotationTrust = "keelway.dev/trust"
+	// AnnotationAbandon (Server, TaskService): ids of machines that deletion no longer waits for; they are left as they are.
+	AnnotationAbandon = "keelway.dev/abandon"
 )
 
 // Object is what every reconciled kind offers to the frame.

@@ -10,7 +10,7 @@ type ProviderType string
 const ProviderLocal ProviderType = "Local"
 
 // LocalDriver says how a local machine is made.
-// +kubebuilder:validation:Enum=Process;Memory
+// +kubebuilder:validation:Enum=Process;Memory;Docker;Host
 type LocalDriver string
 
 const (
@@ -19,10 +19,17 @@ const (
 	DriverProcess LocalDriver = "Process"
 	// DriverMemory simulates machines that exist only in memory: for tests, benchmarks and trying out workflows.
 	DriverMemory LocalDriver = "Memory"
+	// DriverDocker makes a container of a Docker Engine a machine.
+	DriverDocker LocalDriver = "Docker"
+	// DriverHost takes machines that exist already, reached over SSH, out of the pool in local.hosts and gives them back.
+	DriverHost LocalDriver = "Host"
 )
 
 // LocalProvider configures type Local.
+// +kubebuilder:validation:XValidation:rule="self.driver == oldSelf.driver && has(self.endpoint) == has(oldSelf.endpoint) && (!has(self.endpoint) || self.endpoint == oldSelf.endpoint)",message="driver and endpoint cannot be changed: make another Provider"
 // +kubebuilder:validation:XValidation:rule="!has(self.endpoint) || self.driver == 'Memory'",message="endpoint is only for the driver Memory"
+// +kubebuilder:validation:XValidation:rule="!has(self.docker) || self.driver == 'Docker'",message="docker is only for the driver Docker"
+// +kubebuilder:validation:XValidation:rule="has(self.hosts) == (self.driver == 'Host')",message="hosts is needed by the driver Host and only there"
 type LocalProvider struct {
 	// driver says how machines are made. The installation must admit it (--local-drivers).
 	// +required
@@ -32,6 +39,15 @@ type LocalProvider struct {
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^http://127\.[0-9.]+:[0-9]+$`
 	Endpoint string `json:"endpoint,omitempty"`
+	// docker says what containers of the driver Docker are like. A change is for servers made later.
+	// +optional
+	Docker *DockerMachines `json:"docker,omitempty"`
+	// hosts is the pool of the driver Host. A host that carries a server must not be taken out of the list.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	Hosts []Host `json:"hosts,omitempty"`
 }
 
 // ProviderLimits bound what is asked of the account at once.
@@ -66,14 +82,16 @@ type ProviderSpec struct {
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="type cannot be changed: make another Provider"
 	Type ProviderType `json:"type"`
-	// local configures type Local. It cannot be changed: the machines of one driver mean nothing to another.
+	// local configures type Local.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="local cannot be changed: make another Provider"
 	Local *LocalProvider `json:"local,omitempty"`
 	// limits of the account. Providers that reach the same account share them; the smallest one holds.
 	// +optional
 	// +kubebuilder:default={}
 	Limits ProviderLimits `json:"limits,omitzero"`
+	// access says how servers of this provider are reached over SSH.
+	// +optional
+	Access *AccessPolicy `json:"access,omitempty"`
 	// mirrors for the downloads of recipes on this provider's servers.
 	// +optional
 	// +listType=map
@@ -95,6 +113,11 @@ type ProviderStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Location string `json:"location,omitempty"`
+	// publicKey is the public half of the SSH key that servers of this provider are reached with, as a line of authorized_keys.
+	// Absent where no SSH is used.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	PublicKey string `json:"publicKey,omitempty"`
 	// servers is the number of Servers that refer to this provider.
 	// +optional
 	Servers int32 `json:"servers"`

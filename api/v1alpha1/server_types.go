@@ -75,7 +75,7 @@ type ServerAddress struct {
 
 // ServerAccess says how a machine is reached. The provider's side publishes it; nobody downstream asks for the provider's type.
 type ServerAccess struct {
-	// transport that reaches the machine: Process or Script.
+	// transport that reaches the machine: Process, Script, Docker or SSH.
 	// +required
 	// +kubebuilder:validation:MaxLength=32
 	Transport string `json:"transport"`
@@ -85,8 +85,34 @@ type ServerAccess struct {
 	Target string `json:"target,omitempty"`
 	// address that the machine's services listen on.
 	// +optional
-	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:MaxLength=253
 	Address string `json:"address,omitempty"`
+	// host that SSH connects to. Absent: address.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Host string `json:"host,omitempty"`
+	// port of the SSH server.
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// user to log in as.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	User string `json:"user,omitempty"`
+	// become root by sudo.
+	// +optional
+	Become Become `json:"become,omitempty"`
+	// secretRef names the Secret with the SSH key.
+	// +optional
+	SecretRef *LocalRef `json:"secretRef,omitempty"`
+	// hostKeys that the provider knows the machine by, before anybody talked to it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=2048
+	HostKeys []string `json:"hostKeys,omitempty"`
+	// jump is a host that connections go through.
+	// +optional
+	Jump *JumpHost `json:"jump,omitempty"`
 }
 
 // ServerFacts are what the machine said of itself.
@@ -109,6 +135,12 @@ type ServerFacts struct {
 	// memoryMiB that the machine has.
 	// +optional
 	MemoryMiB int64 `json:"memoryMiB,omitempty"`
+	// addresses of the machine's own interfaces, without loopback and link-local ones.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	Addresses []string `json:"addresses,omitempty"`
 	// initSystem: systemd or none.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
@@ -149,6 +181,12 @@ type ServerStatus struct {
 	// access says how the machine is reached.
 	// +optional
 	Access *ServerAccess `json:"access,omitempty"`
+	// hostKeys that the machine is known by over SSH, one line an algorithm. They were known before or pinned on first contact.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=2048
+	HostKeys []string `json:"hostKeys,omitempty"`
 	// facts that the machine told.
 	// +optional
 	Facts *ServerFacts `json:"facts,omitempty"`

@@ -17,6 +17,7 @@ import (
 	"github.com/keelway/keelway/controllers/taskservice"
 	"github.com/keelway/keelway/internal/catalog"
 	"github.com/keelway/keelway/internal/children"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/provider"
 	providers "github.com/keelway/keelway/internal/provider/all"
 	"github.com/keelway/keelway/internal/provider/mem"
@@ -35,7 +36,7 @@ func wire(ctx context.Context, mgr ctrl.Manager, kit reconcile.Kit, s settings, 
 	if slices.Contains(s.localDrivers, providers.DriverMemory) {
 		admitted.Simulated = &script.Machines{}
 	}
-	dialer := transports.New(admitted)
+	connector := connect.Connector{Dialer: transports.New(admitted), Keys: &connect.Keys{Live: kit.Live, Now: kit.Now}}
 	doors := opener{accounts: providers.NewOpener(mem.Options{}), settings: s, installation: installation}
 
 	servers := server.New(kit, doors, server.Options{Installation: installation, Workers: s.workers})
@@ -45,9 +46,9 @@ func wire(ctx context.Context, mgr ctrl.Manager, kit reconcile.Kit, s settings, 
 		mgr.Add(servers.Inventory),
 		accounts.SetupWithManager(mgr),
 		servers.SetupWithManager(mgr),
-		reach.New(kit, dialer, reach.Options{Workers: s.workers}).SetupWithManager(mgr),
-		taskservice.SetupWithManager(ctx, mgr, taskservice.Options{Kit: kit, Catalog: recipes, Dialer: dialer, Workers: s.workers}),
-		run.SetupWithManager(ctx, mgr, run.Options{Kit: kit, Dialer: dialer, CheckAllow: s.checkAllow, Workers: s.workers}),
+		reach.New(kit, connector, reach.Options{Workers: s.workers}).SetupWithManager(mgr),
+		taskservice.SetupWithManager(ctx, mgr, taskservice.Options{Kit: kit, Catalog: recipes, Connector: connector, Workers: s.workers}),
+		run.SetupWithManager(ctx, mgr, run.Options{Kit: kit, Connector: connector, CheckAllow: s.checkAllow, Workers: s.workers}),
 		batchworkflow.SetupWithManager(mgr, batchworkflow.Options{Kit: kit, Recipes: recipes, Workers: s.workers}),
 	)
 }

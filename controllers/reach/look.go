@@ -20,9 +20,9 @@ func dialable(s *v1alpha1.Server) bool {
 // look asks the machine for its facts. A machine that answered before is asked a second time before anybody hears that it does
 // not: a connection that broke in a bad moment is no reason for every watcher to stir.
 func (r *Reconciler) look(ctx context.Context, s *v1alpha1.Server) error {
-	facts, err := r.ask(ctx, s.Status.Access)
+	facts, err := r.ask(ctx, s)
 	if err != nil && meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ReachableCondition) {
-		facts, err = r.ask(ctx, s.Status.Access)
+		facts, err = r.ask(ctx, s)
 	}
 	if err != nil {
 		return told(fault.During(err, "dialling %s by %s", whereabouts(s.Status.Access), s.Status.Access.Transport))
@@ -31,10 +31,10 @@ func (r *Reconciler) look(ctx context.Context, s *v1alpha1.Server) error {
 	return nil
 }
 
-func (r *Reconciler) ask(ctx context.Context, access *v1alpha1.ServerAccess) (transport.Facts, error) {
+func (r *Reconciler) ask(ctx context.Context, s *v1alpha1.Server) (transport.Facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
-	tr, err := r.Dialer.Dial(ctx, transport.Access{Transport: access.Transport, Target: access.Target, Address: access.Address})
+	tr, err := r.Connector.Open(ctx, s)
 	if err != nil {
 		return transport.Facts{}, err
 	}

@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/reconcile"
-	"github.com/keelway/keelway/internal/transport"
 )
 
 // FieldManager of the reach side: what it owns of a Server's status can be told from what the provider's side owns.
@@ -31,13 +31,13 @@ type Options struct {
 
 // Reconciler dials the machines of Servers.
 type Reconciler struct {
-	Kit     reconcile.Kit
-	Dialer  transport.Dialer
-	options Options
+	Kit       reconcile.Kit
+	Connector connect.Connector
+	options   Options
 }
 
 // New returns a reconciler. The kit's Owner becomes FieldManager.
-func New(kit reconcile.Kit, dialer transport.Dialer, options Options) *Reconciler {
+func New(kit reconcile.Kit, connector connect.Connector, options Options) *Reconciler {
 	kit.Owner = FieldManager
 	if options.Workers <= 0 {
 		options.Workers = 4
@@ -48,7 +48,7 @@ func New(kit reconcile.Kit, dialer transport.Dialer, options Options) *Reconcile
 	if options.Timeout <= 0 {
 		options.Timeout = 20 * time.Second
 	}
-	return &Reconciler{Kit: kit, Dialer: dialer, options: options}
+	return &Reconciler{Kit: kit, Connector: connector, options: options}
 }
 
 // +kubebuilder:rbac:groups=keelway.dev,resources=servers,verbs=get;list;watch

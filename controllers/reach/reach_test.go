@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/reconcile"
@@ -35,7 +36,9 @@ type dialer struct {
 	facts  string
 }
 
-func (d *dialer) Dial(_ context.Context, _ transport.Access) (transport.Transport, error) {
+func (d *dialer) HostKeys(context.Context, transport.Access) ([]string, error) { return nil, nil }
+
+func (d *dialer) Dial(_ context.Context, _ transport.Access, _ transport.Credentials) (transport.Transport, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dials++
@@ -126,7 +129,7 @@ func TestReconcile(t *testing.T) {
 			}
 			before := get()
 			d := &dialer{refuse: tc.refuse, facts: said(tc.memory)}
-			r := New(reconcile.Kit{Client: c, Live: c, Events: events.NewFakeRecorder(9), Now: func() time.Time { return noon }}, d, Options{})
+			r := New(reconcile.Kit{Client: c, Live: c, Events: events.NewFakeRecorder(9), Now: func() time.Time { return noon }}, connect.Connector{Dialer: d}, Options{})
 			result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(tc.server)})
 			after := get()
 			if d.dials != tc.dials || (after.ResourceVersion != before.ResourceVersion) != tc.written {

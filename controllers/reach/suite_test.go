@@ -20,6 +20,7 @@ import (
 	"github.com/keelway/keelway/controllers/reach"
 	"github.com/keelway/keelway/controllers/server"
 	"github.com/keelway/keelway/hack/lab"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/all"
 	"github.com/keelway/keelway/internal/provider/mem"
@@ -67,7 +68,7 @@ var _ = Describe("A Process server", func() {
 			kit := reconcile.Kit{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
 			servers := server.New(kit, open, server.Options{Installation: ns})
 			providers := providercontroller.New(kit, open, servers.Inventory, servers.Turnstile, providercontroller.Options{})
-			reaches := reach.New(kit, transports.New(dial), reach.Options{Interval: 300 * time.Millisecond})
+			reaches := reach.New(kit, connect.Connector{Dialer: transports.New(dial)}, reach.Options{Interval: 300 * time.Millisecond})
 			for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{servers, providers, reaches} {
 				if err := c.SetupWithManager(mgr); err != nil {
 					return err

@@ -17,15 +17,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/reconcile"
-	"github.com/keelway/keelway/internal/transport"
 )
 
 // Options configure the controller. Workers may be zero; without CheckAllow no probe goes out from the operator.
 type Options struct {
 	Kit        reconcile.Kit
-	Dialer     transport.Dialer
+	Connector  connect.Connector
 	CheckAllow []netip.Prefix // what probes without a target may reach
 	Workers    int            // Runs worked on at once; 0: 8, because probes wait for others
 }
@@ -37,14 +37,14 @@ type Options struct {
 
 // Reconciler looks after Runs.
 type Reconciler struct {
-	kit    reconcile.Kit
-	dialer transport.Dialer
-	prober Prober
+	kit       reconcile.Kit
+	connector connect.Connector
+	prober    Prober
 }
 
 // New returns a reconciler that is not registered anywhere.
 func New(o Options) *Reconciler {
-	return &Reconciler{kit: o.Kit, dialer: o.Dialer, prober: Prober{Allow: o.CheckAllow}}
+	return &Reconciler{kit: o.Kit, connector: o.Connector, prober: Prober{Allow: o.CheckAllow}}
 }
 
 // ServerIndex is the name of the index of Runs by their target's Server.

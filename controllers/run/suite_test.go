@@ -18,6 +18,7 @@ import (
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/controllers/run"
 	"github.com/keelway/keelway/hack/lab"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/reconcile"
 	"github.com/keelway/keelway/internal/transport/all"
@@ -48,7 +49,7 @@ func newRig(t *testing.T, servers ...string) *rig {
 
 func options(mgr ctrl.Manager) run.Options {
 	kit := reconcile.Kit{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
-	return run.Options{Kit: kit, Dialer: all.New(all.Options{Process: true}), CheckAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	return run.Options{Kit: kit, Connector: connect.Connector{Dialer: all.New(all.Options{Process: true})}, CheckAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 }
 
 // start runs the controller, again after a stop.

@@ -186,8 +186,7 @@ func (v *visit) forget(ctx context.Context, one *v1alpha1.Run) {
 func (v *visit) on(ctx context.Context, do func(context.Context, transport.Transport) error) error {
 	ctx, stop := context.WithTimeout(ctx, tripTimeout)
 	defer stop()
-	a := v.server.Status.Access
-	tr, err := v.dialer.Dial(ctx, transport.Access{Transport: a.Transport, Target: a.Target, Address: a.Address})
+	tr, err := v.connector.Open(ctx, v.server)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/reconcile"
 )
 
@@ -19,15 +20,15 @@ func (v *visit) publish(id string) {
 	}
 	status := &v.server.Status
 	if status.ID != i.ID {
-		status.ID, status.Access, status.Facts, status.Addresses = i.ID, nil, nil, nil
+		status.ID, status.Access, status.Facts, status.HostKeys, status.Addresses = i.ID, nil, nil, nil, nil
 	}
 	status.Account = v.door.account.ID
 	status.Addresses = nil
 	for _, a := range i.Addresses[:min(len(i.Addresses), maxAddresses)] {
 		status.Addresses = append(status.Addresses, v1alpha1.ServerAddress{Type: string(a.Type), Address: a.Address})
 	}
-	if i.Access.Transport != "" {
-		status.Access = &v1alpha1.ServerAccess{Transport: i.Access.Transport, Target: i.Access.Target, Address: i.Access.Address}
+	if access := connect.Publish(i.Access); access != nil {
+		status.Access = access
 	}
 }
 

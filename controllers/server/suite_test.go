@@ -21,6 +21,7 @@ import (
 	"github.com/keelway/keelway/controllers/reach"
 	"github.com/keelway/keelway/controllers/server"
 	"github.com/keelway/keelway/hack/lab"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/all"
 	"github.com/keelway/keelway/internal/provider/mem"
@@ -85,7 +86,7 @@ func (f *fleet) start() {
 		kit := reconcile.Kit{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
 		f.servers = server.New(kit, f.opener, server.Options{Installation: f.ns, Settle: 200 * time.Millisecond})
 		providers := providercontroller.New(kit, f.opener, f.servers.Inventory, f.servers.Turnstile, providercontroller.Options{})
-		reaches := reach.New(kit, transports.New(transports.Options{Simulated: &script.Machines{}}), reach.Options{Interval: f.look})
+		reaches := reach.New(kit, connect.Connector{Dialer: transports.New(transports.Options{Simulated: &script.Machines{}})}, reach.Options{Interval: f.look})
 		for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{f.servers, providers, reaches} {
 			if err := c.SetupWithManager(mgr); err != nil {
 				return err

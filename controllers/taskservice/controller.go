@@ -15,17 +15,17 @@ import (
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/catalog"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/reconcile"
-	"github.com/keelway/keelway/internal/transport"
 )
 
 // Options configure the controller. Workers may be zero.
 type Options struct {
-	Kit     reconcile.Kit
-	Catalog *catalog.Catalog
-	Dialer  transport.Dialer
-	Workers int // TaskServices worked on at once; 0: 4. Each talks to at most 8 servers at once
+	Kit       reconcile.Kit
+	Catalog   *catalog.Catalog
+	Connector connect.Connector
+	Workers   int // TaskServices worked on at once; 0: 4. Each talks to at most 8 servers at once
 }
 
 // +kubebuilder:rbac:groups=keelway.dev,resources=taskservices,verbs=get;list;watch;patch
@@ -36,15 +36,15 @@ type Options struct {
 
 // Reconciler looks after TaskServices.
 type Reconciler struct {
-	kit     reconcile.Kit
-	catalog *catalog.Catalog
-	dialer  transport.Dialer
-	memory  memory
+	kit       reconcile.Kit
+	catalog   *catalog.Catalog
+	connector connect.Connector
+	memory    memory
 }
 
 // New returns a reconciler that is not registered anywhere.
 func New(o Options) *Reconciler {
-	return &Reconciler{kit: o.Kit, catalog: o.Catalog, dialer: o.Dialer}
+	return &Reconciler{kit: o.Kit, catalog: o.Catalog, connector: o.Connector}
 }
 
 // SetupWithManager registers the controller "taskservice" and its index.

@@ -11,6 +11,7 @@ import (
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/controllers/taskservice"
 	"github.com/keelway/keelway/internal/catalog"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/reconcile"
 )
 
@@ -39,7 +40,7 @@ func TestStaleCache(t *testing.T) {
 	r.must(err)
 	cache := &frozen{Client: r.Client}
 	kit := reconcile.Kit{Client: cache, Live: r.Client, Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
-	reconciler := taskservice.New(taskservice.Options{Kit: kit, Catalog: recipes, Dialer: r.cut})
+	reconciler := taskservice.New(taskservice.Options{Kit: kit, Catalog: recipes, Connector: connect.Connector{Dialer: r.cut}})
 	s := r.service("motd", "motd", "", "a")
 	var old *v1alpha1.TaskService
 	look := func() {

@@ -25,6 +25,7 @@ import (
 	"github.com/keelway/keelway/controllers/taskservice"
 	"github.com/keelway/keelway/hack/lab"
 	"github.com/keelway/keelway/internal/catalog"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/reconcile"
 	"github.com/keelway/keelway/internal/transport"
 	"github.com/keelway/keelway/internal/transport/all"
@@ -50,13 +51,13 @@ type cutter struct {
 	calls atomic.Int64
 }
 
-func (c *cutter) Dial(ctx context.Context, access transport.Access) (transport.Transport, error) {
+func (c *cutter) Dial(ctx context.Context, access transport.Access, with transport.Credentials) (transport.Transport, error) {
 	c.calls.Add(1)
 	if dead := c.dead.Load(); dead != nil && access.Target == *dead {
 		<-ctx.Done() // as a machine that lost its network
 		return nil, ctx.Err()
 	}
-	return c.Dialer.Dial(ctx, access)
+	return c.Dialer.Dial(ctx, access, with)
 }
 
 func newRig(t *testing.T, servers ...string) *rig {
@@ -80,7 +81,7 @@ func (r *rig) start() {
 	}
 	r.running = r.Manager(r.T, r.namespace, func(mgr ctrl.Manager) error {
 		kit := reconcile.Kit{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
-		return taskservice.SetupWithManager(context.Background(), mgr, taskservice.Options{Kit: kit, Catalog: recipes, Dialer: r.cut})
+		return taskservice.SetupWithManager(context.Background(), mgr, taskservice.Options{Kit: kit, Catalog: recipes, Connector: connect.Connector{Dialer: r.cut}})
 	})
 }
 

@@ -64,7 +64,7 @@ func (v *visit) on(ctx context.Context, name string, do func(context.Context, tr
 	patience := v.memo.patience(machine, len(v.servers))
 	bounded, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	err := v.dial(bounded, server.Status.Access, do)
+	err := v.dial(bounded, server, do)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // we are stopping: this says nothing about the machine
@@ -74,8 +74,8 @@ func (v *visit) on(ctx context.Context, name string, do func(context.Context, tr
 	return v.memo.heard(machine, err, v.kit.Now())
 }
 
-func (v *visit) dial(ctx context.Context, a *v1alpha1.ServerAccess, do func(context.Context, transport.Transport) error) error {
-	tr, err := v.dialer.Dial(ctx, transport.Access{Transport: a.Transport, Target: a.Target, Address: a.Address})
+func (v *visit) dial(ctx context.Context, s *v1alpha1.Server, do func(context.Context, transport.Transport) error) error {
+	tr, err := v.connector.Open(ctx, s)
 	if err != nil {
 		return err
 	}

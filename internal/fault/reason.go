@@ -35,6 +35,7 @@ const (
 	ReasonInvalid           Reason = "Invalid"            // the spec can never work; the message names the field
 	ReasonUnauthenticated   Reason = "Unauthenticated"    // credentials are refused
 	ReasonUnauthorized      Reason = "Unauthorized"       // credentials are known and not allowed to do this
+	ReasonHostKeyChanged    Reason = "HostKeyChanged"     // an SSH server showed another key than it is known by
 	ReasonQuotaExceeded     Reason = "QuotaExceeded"      // the account's quota is used up
 	ReasonDriverNotAllowed  Reason = "DriverNotAllowed"   // the installation does not admit this local driver
 	ReasonNameTaken         Reason = "NameTaken"          // a foreign object has the name
@@ -64,7 +65,7 @@ var stops = map[Reason]bool{
 	ReasonNameTaken: true, ReasonIdentityConflict: true, ReasonDuplicateName: true, ReasonUnknownDependency: true, ReasonCycle: true,
 	ReasonRecipeNotFound: true, ReasonRecipeConflict: true, ReasonPlatform: true, ReasonChecksumMismatch: true, ReasonScriptFailed: true,
 	ReasonExpectationFailed: true, ReasonTimedOut: true, ReasonNotAllowed: true, ReasonCodecUnknown: true, ReasonSpecChanged: true,
-	ReasonCheckpointLost: true, ReasonMachineLost: true, ReasonMachineFailed: true,
+	ReasonHostKeyChanged: true, ReasonCheckpointLost: true, ReasonMachineLost: true, ReasonMachineFailed: true,
 }
 
 // Stops reports whether a Terminal error carries this reason: nothing happens until the input changes.

@@ -29,7 +29,7 @@ func New(options Options) *Dialer { return &Dialer{options} }
 
 // Dial returns the transport that reaches the machine. Errors: Terminal/Invalid for a name or target that no driver knows,
 // Terminal/DriverNotAllowed for a driver that the installation does not admit.
-func (d *Dialer) Dial(ctx context.Context, access transport.Access) (transport.Transport, error) {
+func (d *Dialer) Dial(ctx context.Context, access transport.Access, _ transport.Credentials) (transport.Transport, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Retry, fault.ReasonTransient, "dialling: %w", err)
 	}
@@ -51,3 +51,6 @@ func opened[T transport.Transport](tr T, err error) (transport.Transport, error)
 	}
 	return tr, nil
 }
+
+// HostKeys returns nil: no transport that is built in has host keys.
+func (d *Dialer) HostKeys(context.Context, transport.Access) ([]string, error) { return nil, nil }

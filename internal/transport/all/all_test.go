@@ -29,7 +29,7 @@ func TestDial(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			tr, err := all.New(tc.options).Dial(t.Context(), tc.access)
+			tr, err := all.New(tc.options).Dial(t.Context(), tc.access, transport.Credentials{})
 			if tc.why == "" {
 				if err != nil || tr == nil {
 					t.Fatalf("got %v, %v: %s", tr, err, tc.reason)
@@ -49,7 +49,7 @@ func TestDial(t *testing.T) {
 func TestDialHonoursTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := all.New(all.Options{Process: true}).Dial(ctx, transport.Access{Transport: "Process", Target: t.TempDir()})
+	_, err := all.New(all.Options{Process: true}).Dial(ctx, transport.Access{Transport: "Process", Target: t.TempDir()}, transport.Credentials{})
 	if err == nil || fault.ClassOf(err) != fault.Retry {
 		t.Fatalf("got %v", err)
 	}

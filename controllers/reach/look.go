@@ -1,14 +1,22 @@
 package reach
 
 import (
+	"cmp"
 	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/transport"
 )
 
@@ -17,24 +25,55 @@ func dialable(s *v1alpha1.Server) bool {
 	return s.DeletionTimestamp.IsZero() && s.Status.Access != nil && meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ProvisionedCondition)
 }
 
-// look asks the machine for its facts. A machine that answered before is asked a second time before anybody hears that it does
-// not: a connection that broke in a bad moment is no reason for every watcher to stir.
-func (r *Reconciler) look(ctx context.Context, s *v1alpha1.Server) error {
-	facts, err := r.ask(ctx, s)
-	if err != nil && meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ReachableCondition) {
-		facts, err = r.ask(ctx, s)
+// visit is one look at one machine.
+type visit struct {
+	*Reconciler
+	name  types.NamespacedName
+	again time.Duration // 0: the controller's own pause
+}
+
+// look asks the machine for its facts.
+func (v *visit) look(ctx context.Context, s *v1alpha1.Server) error {
+	facts, err := v.ask(ctx, s)
+	if err != nil && fault.ReasonOf(err) == fault.ReasonHostKeyChanged {
+		if err = v.repin(ctx, s); err == nil {
+			facts, err = v.ask(ctx, s)
+		}
 	}
 	if err != nil {
-		return told(fault.During(err, "dialling %s by %s", whereabouts(s.Status.Access), s.Status.Access.Transport))
+		return v.judge(s, err)
 	}
+	v.memory.forget(v.name)
 	s.Status.Facts = settled(s.Status.Facts, facts)
 	return nil
 }
 
-func (r *Reconciler) ask(ctx context.Context, s *v1alpha1.Server) (transport.Facts, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
+// judge says what a failed look means. A refused key may have been replaced in its Secret meanwhile.
+func (v *visit) judge(s *v1alpha1.Server, err error) error {
+	if ref := s.Status.Access.SecretRef; ref != nil && fault.ReasonOf(err) == fault.ReasonUnauthenticated {
+		v.Connector.Keys.Forget(s.Namespace, ref.Name)
+	}
+	now := v.Kit.Now()
+	failed := v.memory.failed(v.name, s.Status.ID, now)
+	seen := plan.ReachSeen{
+		Err:      fault.During(err, "dialling %s by %s", whereabouts(s.Status.Access), s.Status.Access.Transport),
+		Answered: meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ReachableCondition),
+		Failures: failed.count, Since: failed.since,
+	}
+	if provisioned := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ProvisionedCondition); provisioned != nil {
+		seen.Running = provisioned.LastTransitionTime.Time
+	}
+	outcome, still := plan.Reach(seen, now)
+	if still {
+		v.again = plan.ReachPause
+	}
+	return outcome
+}
+
+func (v *visit) ask(ctx context.Context, s *v1alpha1.Server) (transport.Facts, error) {
+	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
 	defer cancel()
-	tr, err := r.Connector.Open(ctx, s)
+	tr, err := v.Connector.Open(ctx, s)
 	if err != nil {
 		return transport.Facts{}, err
 	}
@@ -42,23 +81,19 @@ func (r *Reconciler) ask(ctx context.Context, s *v1alpha1.Server) (transport.Fac
 	return transport.ReadFacts(ctx, tr)
 }
 
+// whereabouts is what was dialled, as people would write it.
 func whereabouts(access *v1alpha1.ServerAccess) string {
-	if access.Address != "" {
-		return access.Address
+	host := access.Host
+	if host == "" {
+		host = access.Address
 	}
-	return access.Target
-}
-
-// told makes sure that a condition tells what the error's class told: the summary reads it from the reason. A machine that is
-// not there is unreachable for us: whether it has ended is for the provider to say.
-func told(err error) error {
 	switch {
-	case fault.IsGone(err):
-		return fault.New(fault.Retry, fault.ReasonUnreachable, "%w", err)
-	case fault.IsTerminal(err) && !fault.ReasonOf(err).Stops():
-		return fault.New(fault.Terminal, fault.ReasonInvalid, "%w", err)
+	case host == "":
+		return access.Target
+	case access.Transport != transport.SSH:
+		return host
 	}
-	return err
+	return cmp.Or(access.User, "root") + "@" + net.JoinHostPort(host, strconv.Itoa(int(cmp.Or(access.Port, 22))))
 }
 
 // settled turns facts into what is kept of them: nothing that changes by itself, so that a machine at rest is not written.
@@ -66,12 +101,24 @@ func told(err error) error {
 func settled(before *v1alpha1.ServerFacts, f transport.Facts) *v1alpha1.ServerFacts {
 	after := &v1alpha1.ServerFacts{
 		OS: clip(f.OS, 64), OSVersion: clip(f.OSVersion, 64), Arch: clip(f.Arch, 32), CPUs: f.CPUs, MemoryMiB: f.MemoryMiB,
-		InitSystem: clip(f.InitSystem, 32), PackageManager: clip(f.PackageManager, 32), Root: f.Root,
+		Addresses: addresses(f.Addresses), InitSystem: clip(f.InitSystem, 32), PackageManager: clip(f.PackageManager, 32), Root: f.Root,
 	}
 	if before != nil && max(after.MemoryMiB-before.MemoryMiB, before.MemoryMiB-after.MemoryMiB) <= before.MemoryMiB/16 {
 		after.MemoryMiB = before.MemoryMiB
 	}
 	return after
+}
+
+// addresses leaves out what only the machine itself can use, and sorts the rest: the order says nothing.
+func addresses(all []string) []string {
+	var kept []string
+	for _, text := range all {
+		if a, err := netip.ParseAddr(text); err == nil && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+			kept = append(kept, a.String())
+		}
+	}
+	slices.Sort(kept)
+	return slices.Compact(kept)
 }
 
 // clip keeps to the bounds of the API, which would refuse the whole status for one long word.

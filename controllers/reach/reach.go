@@ -34,6 +34,7 @@ type Reconciler struct {
 	Kit       reconcile.Kit
 	Connector connect.Connector
 	options   Options
+	memory    memory
 }
 
 // New returns a reconciler. The kit's Owner becomes FieldManager.
@@ -73,6 +74,7 @@ func limiter() workqueue.TypedRateLimiter[ctrl.Request] {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	server := &v1alpha1.Server{}
 	if err := r.Kit.Client.Get(ctx, req.NamespacedName, server); err != nil {
+		r.memory.forget(req.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !dialable(server) {
@@ -84,9 +86,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		Message:   reached,
 		Summarise: func(s *v1alpha1.Server) { plan.SummariseServer(s, r.Kit.Now()) },
 	}
-	result, err := reconcile.RunPart(ctx, r.Kit, part, server, nil, r.look)
+	v := &visit{Reconciler: r, name: req.NamespacedName}
+	result, err := reconcile.RunPart(ctx, r.Kit, part, server, nil, v.pin, v.look)
 	if err == nil && result.RequeueAfter == 0 {
-		result.RequeueAfter = r.pause()
+		if result.RequeueAfter = v.again; v.again == 0 {
+			result.RequeueAfter = r.pause()
+		}
 	}
 	return result, err
 }

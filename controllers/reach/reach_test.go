@@ -96,6 +96,8 @@ func TestReconcile(t *testing.T) {
 		says    string
 		facts   *v1alpha1.ServerFacts
 		again   bool // by a pause of its own, not by the queue's backoff
+		soon    bool // by the pause of a machine that has just begun to be silent
+		looks   int  // eight seconds apart; one when zero
 	}{
 		"booting":          {reason: "a machine that does not run is not dialled", server: server(pending), reach: metav1.ConditionUnknown, because: v1alpha1.ReasonNotDialled},
 		"leaving":          {reason: "its end is the provider's business", server: server(answered, func(s *v1alpha1.Server) { s.DeletionTimestamp = &metav1.Time{Time: noon} }), reach: metav1.ConditionTrue, because: v1alpha1.ReasonReachable, facts: known},
@@ -104,9 +106,11 @@ func TestReconcile(t *testing.T) {
 		"a little memory":  {reason: "a new kernel reserves another amount", server: server(answered), memory: "4100000", dials: 1, reach: metav1.ConditionTrue, because: v1alpha1.ReasonReachable, facts: known, again: true},
 		"more memory":      {reason: "the machine was resized", server: server(answered), memory: "8388608", dials: 1, written: true, reach: metav1.ConditionTrue, because: v1alpha1.ReasonReachable, facts: withMemory(8192), again: true},
 		"silent":           {reason: "it says what was tried and what came back", server: server(), refuse: []error{silent}, dials: 1, written: true, reach: metav1.ConditionFalse, because: "Unreachable", says: "dialling 127.1.0.1 by Script: connection refused"},
-		"a hiccup":         {reason: "one broken connection is no news", server: server(answered), refuse: []error{silent}, dials: 2, reach: metav1.ConditionTrue, because: v1alpha1.ReasonReachable, facts: known, again: true},
+		"a hiccup":         {reason: "one broken connection is no news", server: server(answered), refuse: []error{silent}, dials: 1, reach: metav1.ConditionTrue, because: v1alpha1.ReasonReachable, facts: known, soon: true},
+		"two hiccups":      {reason: "its SSH server is restarted", server: server(answered), refuse: []error{silent, silent}, looks: 2, dials: 2, reach: metav1.ConditionTrue, because: v1alpha1.ReasonReachable, facts: known, soon: true},
+		"back again":       {reason: "nobody ever heard of it", server: server(answered), refuse: []error{silent, silent}, looks: 3, dials: 3, reach: metav1.ConditionTrue, because: v1alpha1.ReasonReachable, facts: known, again: true},
 		"not there":        {reason: "the provider says whether it has ended", server: server(), refuse: []error{fault.New(fault.Gone, fault.ReasonNotFound, "no directory")}, dials: 1, written: true, reach: metav1.ConditionFalse, because: "Unreachable", says: "no directory"},
-		"gone silent":      {reason: "it does not answer any more", server: server(answered), refuse: []error{silent, silent}, dials: 2, written: true, reach: metav1.ConditionFalse, because: "Unreachable", says: "refused", facts: known},
+		"gone silent":      {reason: "it does not answer any more", server: server(answered), refuse: []error{silent, silent, silent}, looks: 3, dials: 3, written: true, reach: metav1.ConditionFalse, because: "Unreachable", says: "refused", facts: known},
 		"talks nonsense":   {reason: "no amount of asking makes it a Linux", server: server(), memory: "-3", dials: 1, written: true, reach: metav1.ConditionFalse, because: "PlatformUnsuitable", says: "memory-kib", again: true},
 		"an odd last word": {reason: "what is final must be told by a reason that stops", server: server(), refuse: []error{fault.New(fault.Terminal, fault.ReasonUnreachable, "never")}, dials: 1, written: true, reach: metav1.ConditionFalse, because: "Invalid", says: "never", again: true},
 	}
@@ -129,14 +133,23 @@ func TestReconcile(t *testing.T) {
 			}
 			before := get()
 			d := &dialer{refuse: tc.refuse, facts: said(tc.memory)}
-			r := New(reconcile.Kit{Client: c, Live: c, Events: events.NewFakeRecorder(9), Now: func() time.Time { return noon }}, connect.Connector{Dialer: d}, Options{})
-			result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(tc.server)})
+			now := noon
+			r := New(reconcile.Kit{Client: c, Live: c, Events: events.NewFakeRecorder(9), Now: func() time.Time { return now }}, connect.Connector{Dialer: d}, Options{})
+			var result ctrl.Result
+			var err error
+			for range max(tc.looks, 1) {
+				result, err = r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(tc.server)})
+				now = now.Add(8 * time.Second)
+			}
 			after := get()
 			if d.dials != tc.dials || (after.ResourceVersion != before.ResourceVersion) != tc.written {
 				t.Errorf("%s: %d dials, written %v", tc.reason, d.dials, after.ResourceVersion != before.ResourceVersion)
 			}
 			if again := err == nil && result.RequeueAfter >= 48*time.Second && result.RequeueAfter <= 72*time.Second; again != tc.again {
 				t.Errorf("%s: comes back after %v, error %v", tc.reason, result.RequeueAfter, err)
+			}
+			if soon := err == nil && result.RequeueAfter == plan.ReachPause; soon != tc.soon {
+				t.Errorf("%s: comes back after %v", tc.reason, result.RequeueAfter)
 			}
 			reach := meta.FindStatusCondition(after.Status.Conditions, v1alpha1.ReachableCondition)
 			if reach == nil || reach.Status != tc.reach || reach.Reason != tc.because || !strings.Contains(reach.Message, tc.says) {

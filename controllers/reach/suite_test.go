@@ -125,7 +125,7 @@ var _ = Describe("A Process server", func() {
 		Eventually(story(got, "a", v1alpha1.ReadyCondition)).Should(HavePrefix("True Ready"))
 		facts, away := got.Status.Facts.DeepCopy(), filepath.Join(dir, "away")
 		Expect(os.Rename(got.Status.Access.Target, away)).To(Succeed())
-		Eventually(story(got, "a", v1alpha1.ReachableCondition)).Should(HavePrefix("False Unreachable: dialling 127."))
+		Eventually(story(got, "a", v1alpha1.ReachableCondition)).WithTimeout(time.Minute).Should(HavePrefix("False Unreachable: dialling 127."))
 		Expect(got.Status.Facts).To(Equal(facts), "what is known of the machine stays")
 		Expect(os.Rename(away, got.Status.Access.Target)).To(Succeed())
 		Eventually(story(got, "a", v1alpha1.ReadyCondition)).Should(HavePrefix("True Ready"))

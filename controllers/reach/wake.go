@@ -20,6 +20,7 @@ func worthDialling() predicate.Predicate {
 			}
 			return !dialable(before) || before.Status.ID != after.Status.ID ||
 				!equality.Semantic.DeepEqual(before.Status.Access, after.Status.Access) ||
+				before.Annotations[v1alpha1.AnnotationTrust] != after.Annotations[v1alpha1.AnnotationTrust] ||
 				before.Annotations[v1alpha1.AnnotationAttempt] != after.Annotations[v1alpha1.AnnotationAttempt]
 		},
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },

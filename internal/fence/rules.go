@@ -23,6 +23,7 @@ var Rules = []Rule{
 	{Room: "internal/provider/providertest", Only: []string{"./internal/fault", "./internal/provider", "./internal/transport", "github.com/google/go-cmp"}},
 	{Room: "internal/provider/all", Only: []string{"./internal/fault", "./internal/provider"}},
 	{Room: "internal/transport", Only: []string{"./internal/fault", "golang.org/x"}, Never: []string{"./api", "./internal/provider"}},
+	{Room: "internal/connect", Never: join(others, []string{"./internal/provider", "./internal/plan", "./internal/runner", "./internal/reconcile", "./internal/transport/all"})},
 	{Room: "internal/runner", Only: []string{"./internal/fault", "./internal/transport"}},
 	{Room: "internal/inventory", Only: []string{"./internal/fault", "./internal/provider", "./internal/plan", "golang.org/x"}},
 	{Room: "internal/turnstile", Only: []string{"./internal/fault", "./internal/provider", "./internal/plan"}},

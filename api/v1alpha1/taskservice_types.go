@@ -41,7 +41,10 @@ type Parameters struct {
 	runtime.RawExtension `json:",inline"`
 }
 
-// ParameterSource takes one parameter from elsewhere.
+// ParameterSource takes one parameter from elsewhere: exactly one of secretKeyRef and taskServiceRef. (Counted by the schema, because
+// a rule would cost a workflow, which holds thousands of these, more than the API server grants.)
+// +kubebuilder:validation:MinProperties=2
+// +kubebuilder:validation:MaxProperties=2
 type ParameterSource struct {
 	// parameter of the recipe that gets the value.
 	// +required
@@ -50,9 +53,47 @@ type ParameterSource struct {
 	// +kubebuilder:validation:Pattern=`^[a-z][A-Za-z0-9]*$`
 	Parameter string `json:"parameter"`
 	// secretKeyRef holds the value. It is never shown, logged or kept elsewhere.
-	// +required
-	SecretKeyRef SecretKeyRef `json:"secretKeyRef"`
+	// +optional
+	SecretKeyRef *SecretKeyRef `json:"secretKeyRef,omitempty"`
+	// taskServiceRef takes the value from what another TaskService offers, and follows it.
+	// +optional
+	TaskServiceRef *OutputRef `json:"taskServiceRef,omitempty"`
 }
+
+// OutputRef names an output of a TaskService of the same namespace.
+type OutputRef struct {
+	// name of the TaskService.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// output of its recipe, such as endpoints.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Output string `json:"output"`
+}
+
+// RolloutPolicy says how a change reaches many servers.
+type RolloutPolicy struct {
+	// maxUnavailable is how many servers a change, or the correction of a drift, may be under way on at once. A first installation
+	// is made on all servers at once, because members of a cluster need each other.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=256
+	MaxUnavailable int32 `json:"maxUnavailable,omitempty"`
+}
+
+// DriftPolicy says what is done about a machine that was changed by another hand.
+// +kubebuilder:validation:Enum=Correct;Report;Ignore
+type DriftPolicy string
+
+const (
+	DriftCorrect DriftPolicy = "Correct" // it is made as it was applied
+	DriftReport  DriftPolicy = "Report"  // it is told by the condition Drifted and left alone
+	DriftIgnore  DriftPolicy = "Ignore"  // it is not looked for
+)
 
 // HealthPolicy says how often a ready service is looked at.
 type HealthPolicy struct {
@@ -91,10 +132,18 @@ type TaskServiceSpec struct {
 	// +listMapKey=parameter
 	// +kubebuilder:validation:MaxItems=32
 	ParametersFrom []ParameterSource `json:"parametersFrom,omitempty"`
+	// rollout says how a change reaches many servers.
+	// +optional
+	// +kubebuilder:default={}
+	Rollout RolloutPolicy `json:"rollout,omitzero"`
 	// health says how often a ready service is looked at.
 	// +optional
 	// +kubebuilder:default={}
 	Health HealthPolicy `json:"health,omitzero"`
+	// driftPolicy says what is done about files and daemons of a ready service that somebody else changed.
+	// +optional
+	// +kubebuilder:default=Correct
+	DriftPolicy DriftPolicy `json:"driftPolicy,omitempty"`
 }
 
 // ServicePhase is the state of a service on one server.
@@ -146,6 +195,10 @@ type ServiceOnServer struct {
 	// nextTry is when a retryable failure is tried again.
 	// +optional
 	NextTry *metav1.Time `json:"nextTry,omitempty"`
+	// drift says what on the machine differs from what was applied there; absent while nothing does.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Drift string `json:"drift,omitempty"`
 	// reason of the message in one word: one of the reasons of conditions.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -206,7 +259,7 @@ type TaskServiceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Outputs map[string]string `json:"outputs,omitempty"`
-	// conditions: Ready; Reconciling and Stalled while they are True.
+	// conditions: Ready; Drifted, Reconciling and Stalled while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -223,6 +276,7 @@ type TaskServiceStatus struct {
 // +kubebuilder:printcolumn:name="Servers",type=string,JSONPath=`.status.progress`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Drifted",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Drifted")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type TaskService struct {

@@ -37,7 +37,7 @@ func (v *visit) order(ctx context.Context, t *v1alpha1.TaskService, step plan.Se
 	if err := reconcile.Record(ctx, t); err != nil || t.ResourceVersion != before {
 		return err
 	}
-	if !slices.ContainsFunc(step.Actions, func(a plan.RunAction) bool { return starts(a.Do) && a.Do != plan.RunHealth }) {
+	if !slices.ContainsFunc(step.Actions, func(a plan.RunAction) bool { return starts(a.Do) && a.Do != plan.RunHealth && a.Do != plan.RunDrift }) {
 		return nil
 	}
 	return reconcile.Confirm(ctx, v.kit, t)
@@ -51,7 +51,7 @@ func (v *visit) decide(t *v1alpha1.TaskService) plan.ServiceStep {
 	}
 	seen := plan.ServiceSeen{
 		UID: string(t.UID), Deleting: !t.DeletionTimestamp.IsZero(), Interval: t.Spec.Health.Interval.Duration,
-		Pause: plan.PollPause(now.Sub(v.memo.moved)),
+		Pause: plan.PollPause(now.Sub(v.memo.moved)), Slots: int(t.Spec.Rollout.MaxUnavailable), Drift: t.Spec.DriftPolicy,
 	}
 	if seen.Interval <= 0 {
 		seen.Interval = defaultInterval
@@ -129,7 +129,7 @@ func (v *visit) carryOut(ctx context.Context, t *v1alpha1.TaskService, a plan.Ru
 }
 
 func starts(do plan.RunVerb) bool {
-	return slices.Contains([]plan.RunVerb{plan.RunCheck, plan.RunApply, plan.RunVerify, plan.RunHealth, plan.RunRemove}, do)
+	return slices.Contains([]plan.RunVerb{plan.RunCheck, plan.RunApply, plan.RunVerify, plan.RunHealth, plan.RunDrift, plan.RunRemove}, do)
 }
 
 func (v *visit) halt(ctx context.Context, tr transport.Transport, id string) error {

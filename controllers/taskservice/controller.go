@@ -16,6 +16,7 @@ import (
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/catalog"
 	"github.com/keelway/keelway/internal/connect"
+	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/reconcile"
 )
@@ -76,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	v := &visit{Reconciler: r, memo: r.memory.take(req.NamespacedName, service.UID)}
-	part := reconcile.Part[*v1alpha1.TaskService]{Summarise: summarise, Message: plan.ServiceReady}
+	part := reconcile.Part[*v1alpha1.TaskService]{Summarise: r.summarise, Message: plan.ServiceReady}
 	result, err := reconcile.RunPart(ctx, r.kit, part, service, v.remove,
 		v.retry, v.resolve, v.target, v.fit, v.relate, v.render, v.observe, v.act)
 	if err == nil && v.wake > 0 && (result.RequeueAfter == 0 || v.wake < result.RequeueAfter) {
@@ -96,7 +97,9 @@ func (v *visit) retry(_ context.Context, t *v1alpha1.TaskService) error {
 
 // summarise derives what people read from the conditions and servers. The attempt is answered together with the conditions that
 // speak of it.
-func summarise(t *v1alpha1.TaskService) {
+func (r *Reconciler) summarise(t *v1alpha1.TaskService) {
 	t.Status.Phase = plan.ServicePhase(t)
 	t.Status.Attempt = max(t.Status.Attempt, plan.Attempt(t))
+	words := plan.Drifted(t.Status.Servers)
+	reconcile.Flag(t, v1alpha1.DriftedCondition, words != "", string(fault.ReasonDrifted), words, r.kit.Now())
 }

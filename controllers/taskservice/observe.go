@@ -26,8 +26,9 @@ func (v *visit) observe(ctx context.Context, t *v1alpha1.TaskService) error {
 	}
 	slices.Sort(names)
 	v.hosts = nil
+	abandoned := plan.NamedIn(t.Annotations[v1alpha1.AnnotationAbandon])
 	for _, name := range slices.Compact(names) {
-		host := v.host(name)
+		host := v.host(name, abandoned)
 		host.Recorded = recorded[name]
 		v.hosts = append(v.hosts, seenHost{Host: host, asks: host.Asks(string(t.UID))})
 	}

@@ -39,7 +39,12 @@ func (v *visit) resolve(ctx context.Context, t *v1alpha1.TaskService) error {
 	}
 	var referred []string
 	for _, source := range t.Spec.ParametersFrom {
-		referred = append(referred, source.Parameter)
+		if source.SecretKeyRef != nil {
+			referred = append(referred, source.Parameter)
+		}
+	}
+	if err := v.readOutputs(ctx, t); err != nil {
+		return err
 	}
 	if v.parameters, err = recipe.Validate(v.given, referred...); err != nil {
 		return fault.During(err, "spec.parameters")
@@ -73,6 +78,9 @@ func (v *visit) readSecrets(ctx context.Context, t *v1alpha1.TaskService) error 
 	read := map[string]*corev1.Secret{}
 	for i, source := range t.Spec.ParametersFrom {
 		ref := source.SecretKeyRef
+		if ref == nil {
+			continue
+		}
 		secret, ok := read[ref.Name]
 		if !ok {
 			secret = &corev1.Secret{}

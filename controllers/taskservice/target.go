@@ -77,12 +77,13 @@ func (v *visit) find(ctx context.Context, t *v1alpha1.TaskService) error {
 }
 
 // host says how a server stands towards the service.
-func (v *visit) host(name string) plan.Host {
+func (v *visit) host(name string, abandoned plan.Named) plan.Host {
 	h := plan.Host{Name: name, Wanted: slices.Contains(v.wanted, name), Digest: v.digests[name], Look: v.memo.looks[name]}
 	server := v.servers[name]
 	if h.State, h.Why = plan.Standing(name, server); server != nil {
 		h.Machine = server.Status.ID
 	}
+	h.Abandoned = abandoned.Has(name) || abandoned.Has(h.Machine)
 	return h
 }
 

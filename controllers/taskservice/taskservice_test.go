@@ -98,7 +98,7 @@ func TestSecretArrives(t *testing.T) {
 	s := &v1alpha1.TaskService{ObjectMeta: metav1.ObjectMeta{Name: "db", Namespace: r.namespace}}
 	s.Spec.Recipe, s.Spec.Servers.Names = "needs-secret", []string{"a"}
 	s.Spec.Parameters = &v1alpha1.Parameters{RawExtension: runtime.RawExtension{Raw: []byte(`{"shout":true}`)}}
-	s.Spec.ParametersFrom = []v1alpha1.ParameterSource{{Parameter: "password", SecretKeyRef: v1alpha1.SecretKeyRef{Name: "db", Key: "password"}}}
+	s.Spec.ParametersFrom = []v1alpha1.ParameterSource{{Parameter: "password", SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "db", Key: "password"}}}
 	r.must(r.Client.Create(t.Context(), s))
 	if text := r.untilSays(s, "SecretNotFound"); !strings.Contains(text, "no Secret db") {
 		t.Errorf("it says %q", text)

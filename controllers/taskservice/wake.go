@@ -2,6 +2,7 @@ package taskservice
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -87,7 +88,8 @@ func isReady(o v1alpha1.Object) bool {
 	return meta.IsStatusConditionTrue(o.GetConditions(), v1alpha1.ReadyCondition)
 }
 
-// ofNeighbour wakes TaskServices that wait for another one: for what they require, or for what they exclude to go.
+// ofNeighbour wakes TaskServices that wait for another one, for what they require or for what they exclude to go, and those that
+// take a parameter from it.
 func (r *Reconciler) ofNeighbour() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, changed client.Object) []ctrl.Request {
 		var list v1alpha1.TaskServiceList
@@ -98,12 +100,20 @@ func (r *Reconciler) ofNeighbour() handler.EventHandler {
 		var wake []ctrl.Request
 		for i := range list.Items {
 			t := &list.Items[i]
-			if c := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ReadyCondition); c != nil && t.Name != changed.GetName() &&
-				(c.Reason == string(fault.ReasonRecipeConflict) || c.Reason == string(fault.ReasonDependency)) {
+			c := meta.FindStatusCondition(t.Status.Conditions, v1alpha1.ReadyCondition)
+			waits := c != nil && (c.Reason == string(fault.ReasonRecipeConflict) || c.Reason == string(fault.ReasonDependency))
+			if t.Name != changed.GetName() && (waits || refersTo(t, changed.GetName())) {
 				wake = append(wake, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(t)})
 			}
 		}
 		return wake
+	})
+}
+
+// refersTo reports whether a parameter is taken from the named TaskService.
+func refersTo(t *v1alpha1.TaskService, name string) bool {
+	return slices.ContainsFunc(t.Spec.ParametersFrom, func(s v1alpha1.ParameterSource) bool {
+		return s.TaskServiceRef != nil && s.TaskServiceRef.Name == name
 	})
 }
 
@@ -115,6 +125,7 @@ func neighbourChanged() predicate.Predicate {
 			before, ok1 := e.ObjectOld.(*v1alpha1.TaskService)
 			after, ok2 := e.ObjectNew.(*v1alpha1.TaskService)
 			return ok1 && ok2 && (isReady(before) != isReady(after) || before.Status.Ready != after.Status.Ready ||
+				before.Status.Version != after.Status.Version || !maps.Equal(before.Status.Outputs, after.Status.Outputs) ||
 				!equality.Semantic.DeepEqual(before.Spec.Servers, after.Spec.Servers))
 		},
 	}

@@ -14,6 +14,7 @@ const (
 	ReasonConflict          Reason = "Conflict"          // somebody else wrote first; read again
 	ReasonPanic             Reason = "Panic"             // a bug of ours, caught at the edge of one reconcile
 	ReasonDownloadFailed    Reason = "DownloadFailed"    // an artifact or its mirror could not be reached
+	ReasonDrifted           Reason = "Drifted"           // somebody else changed what was applied: it is put back
 	ReasonUnhealthy         Reason = "Unhealthy"         // a service's own health script finds fault with it
 )
 

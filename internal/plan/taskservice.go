@@ -19,6 +19,7 @@ const (
 	RunApply  RunVerb = "Apply"  // start: make it so
 	RunVerify RunVerb = "Verify" // start: check again what was applied
 	RunHealth RunVerb = "Health" // start: does the service do its work?
+	RunDrift  RunVerb = "Drift"  // start: check whether somebody else changed the machine
 	RunRemove RunVerb = "Remove" // start: leave nothing
 	RunStop   RunVerb = "Stop"   // end a run whose input is no longer wanted, before anything else is started
 	RunDrop   RunVerb = "Drop"   // forget the runs, then the server's entry: nothing of the service is left there
@@ -36,12 +37,13 @@ const (
 
 // Host is one server of a service: what is wanted on it, what is recorded of it, what was seen of it.
 type Host struct {
-	Name    string
-	Wanted  bool   // among spec.servers now
-	Digest  string // of the input that is wanted there
-	Machine string // the id of the machine that is there now
-	State   HostState
-	Why     string // why State is not Ready, for people
+	Name      string
+	Wanted    bool   // among spec.servers now
+	Digest    string // of the input that is wanted there
+	Machine   string // the id of the machine that is there now
+	State     HostState
+	Why       string // why State is not Ready, for people
+	Abandoned bool   // a person decided that deletion does not wait for it
 
 	Recorded v1alpha1.ServiceOnServer
 	Said     *RunSaid // what the runner said of the run that Asks names; nil when it did not answer
@@ -50,10 +52,12 @@ type Host struct {
 	Look HealthLook
 }
 
-// HealthLook is where looking at a service's health stands on one server. It is kept in the operator's memory only: it changes
+// HealthLook is where looking at a ready service stands on one server: at its health, and every second time at whether somebody
+// else changed the machine. It is kept in the operator's memory only: it changes
 // without end, and forgetting it costs one look.
 type HealthLook struct {
-	Under bool      // a health run was started and not yet folded in
+	Under bool      // a run was started and not yet folded in
+	Drift bool      // that run, or else the next one, looks for a drift
 	Last  time.Time // when the last one was folded in; zero: not since the operator started
 }
 
@@ -80,10 +84,12 @@ type RunSaid struct {
 type ServiceSeen struct {
 	UID      string
 	Deleting bool
-	Version  string        // that is wanted
-	Interval time.Duration // between two looks at a service's health
-	Pause    time.Duration // until the next look at runs under way
-	Hosts    []Host        // wanted ones and recorded ones, each name once
+	Version  string               // that is wanted
+	Interval time.Duration        // between two looks at a service's health
+	Slots    int                  // servers that a change may be under way on at once; 0: 1
+	Drift    v1alpha1.DriftPolicy // "": Correct
+	Pause    time.Duration        // until the next look at runs under way
+	Hosts    []Host               // wanted ones and recorded ones, each name once
 }
 
 // RunAction is what to do about one server, as data. The shell first records the status of all servers, then forgets, halts and
@@ -114,7 +120,8 @@ type ServiceStep struct {
 // TaskService decides what comes next on every server of a service.
 //
 // Order is always check, apply, verify, and a look at health before a service counts as ready. First installs run on all servers
-// at once, because members of a cluster need each other; changes go one server at a time and stop at the first that fails.
+// at once, because members of a cluster need each other; changes go to as many servers at a time as there are slots, and stop at
+// the first that fails.
 func TaskService(seen ServiceSeen, now time.Time) ServiceStep {
 	hosts := slices.SortedFunc(slices.Values(seen.Hosts), func(a, b Host) int { return cmp.Compare(a.Name, b.Name) })
 	works := make([]*work, len(hosts))
@@ -123,7 +130,7 @@ func TaskService(seen ServiceSeen, now time.Time) ServiceStep {
 		works[i].status.Name = host.Name
 		works[i].fold()
 	}
-	turn := whoseTurn(works)
+	turn := turnsOf(works, max(seen.Slots, 1))
 	step := ServiceStep{}
 	for _, w := range works {
 		w.decide(turn)

@@ -24,8 +24,10 @@ func (w *work) remove() {
 		w.skip("is being deleted")
 	case h.Machine != "" && h.Machine != s.Machine:
 		w.skip("has another machine now")
+	case h.Abandoned:
+		w.skip("was abandoned, and what the service left there stays")
 	case h.State != HostReady:
-		w.say(fault.ReasonDeletionBlocked, "remove waits: "+h.Why)
+		w.say(fault.ReasonDeletionBlocked, fmt.Sprintf("remove waits: %s; to leave behind what is on it, set the annotation %s=%s", h.Why, v1alpha1.AnnotationAbandon, h.Name))
 	case w.silent():
 	case underWay(*s):
 		w.follow()
@@ -42,7 +44,7 @@ func (w *work) remove() {
 		if s.Run != "" {
 			w.forget = append(w.forget, s.Run)
 		}
-		w.action.Halt, w.host.Look = []string{w.id(RunHealth)}, HealthLook{}
+		w.action.Halt, w.host.Look = []string{w.id(RunHealth), w.id(RunDrift)}, HealthLook{}
 		w.say("", "")
 		s.Round++
 		s.Phase, s.NextTry = v1alpha1.ServiceRemoving, nil

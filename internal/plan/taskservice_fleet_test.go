@@ -21,6 +21,7 @@ type fleet struct {
 	looks   map[string]HealthLook      // what the operator remembers
 	boxes   map[string]*berth
 	digest  string
+	slots   int
 	erase   bool // the TaskService is being deleted
 	calm    bool // faults have stopped
 	gone    bool // the object is gone
@@ -33,6 +34,7 @@ type berth struct {
 	machine string
 	at      string // digest that is applied there
 	broken  bool   // its health fails until the next apply
+	drifted bool   // another hand changed a file, and its health does not mind
 	runs    map[string]*berthRun
 	begun   []string // "verb digest", in order, on this machine
 }
@@ -46,7 +48,7 @@ type berthRun struct {
 }
 
 func newFleet(t *rapid.T, n int) *fleet {
-	w := &fleet{t: t, now: time.Unix(1_700_000_000, 0), uid: "uid", looks: map[string]HealthLook{}, boxes: map[string]*berth{}, digest: "d1", done: map[string]int{}}
+	w := &fleet{t: t, now: time.Unix(1_700_000_000, 0), uid: "uid", looks: map[string]HealthLook{}, boxes: map[string]*berth{}, digest: "d1", slots: rapid.IntRange(1, 3).Draw(t, "slots"), done: map[string]int{}}
 	for i := range n {
 		w.boxes[fmt.Sprintf("s%d", i)] = &berth{state: HostReady, machine: fmt.Sprintf("m%d", i), runs: map[string]*berthRun{}}
 	}
@@ -88,16 +90,16 @@ func idsOfRuns(m map[string]*berthRun) func(func(string) bool) {
 
 // outcome is what a script does and how it ends.
 func (w *fleet) outcome(b *berth, r *berthRun) int {
-	if !w.calm && r.do != RunHealth && w.chance("trouble", 6) {
+	if !w.calm && !isLook(r.do) && w.chance("trouble", 6) {
 		return rapid.SampledFrom([]int{exitNotYet, exitDownload}).Draw(w.t, "code")
 	}
 	switch r.do {
-	case RunCheck, RunVerify:
-		if b.at != r.digest || b.broken {
+	case RunCheck, RunVerify, RunDrift:
+		if b.at != r.digest || b.broken || b.drifted {
 			return exitDiffers
 		}
 	case RunApply:
-		b.at, b.broken = r.digest, false
+		b.at, b.broken, b.drifted = r.digest, false, false
 	case RunHealth:
 		if b.broken {
 			return 1
@@ -108,13 +110,16 @@ func (w *fleet) outcome(b *berth, r *berthRun) int {
 	return 0
 }
 
+// isLook reports whether a run is never recorded.
+func isLook(do RunVerb) bool { return do == RunHealth || do == RunDrift }
+
 func (w *fleet) chance(what string, oneIn int) bool {
 	return rapid.IntRange(1, oneIn).Draw(w.t, what) == 1
 }
 
 // reconcile is one walk of the shell. It may die before the record, after it, or between two deeds.
 func (w *fleet) reconcile() ServiceStep {
-	seen := ServiceSeen{UID: w.uid, Deleting: w.erase, Version: "1.0.0", Interval: 30 * time.Second, Pause: time.Second}
+	seen := ServiceSeen{UID: w.uid, Deleting: w.erase, Version: "1.0.0", Interval: 30 * time.Second, Pause: time.Second, Slots: w.slots}
 	recorded := map[string]v1alpha1.ServiceOnServer{}
 	for _, s := range w.durable {
 		recorded[s.Name] = *s.DeepCopy()
@@ -178,7 +183,7 @@ func (w *fleet) deed(a RunAction) {
 		}
 	case RunDrop:
 		w.durable = slices.DeleteFunc(w.durable, func(s v1alpha1.ServiceOnServer) bool { return s.Name == a.Server })
-	case RunCheck, RunApply, RunVerify, RunHealth, RunRemove:
+	case RunCheck, RunApply, RunVerify, RunHealth, RunDrift, RunRemove:
 		w.begin(a, b)
 	}
 	w.looks[a.Server] = a.Look
@@ -193,16 +198,16 @@ func (w *fleet) begin(a RunAction, b *berth) {
 		return
 	}
 	for id, other := range b.runs {
-		if other.do != RunHealth && (other.state == RunStateRunning || other.state == RunStateWaiting) {
+		if !isLook(other.do) && (other.state == RunStateRunning || other.state == RunStateWaiting) {
 			w.t.Fatalf("%s is started on %s while %s (%s) is alive", a.Do, a.Server, other.do, id)
 		}
 	}
-	if a.Do != RunHealth && w.done[a.ID] > 0 {
+	if !isLook(a.Do) && w.done[a.ID] > 0 {
 		w.t.Fatalf("%s on %s has the id of an earlier run", a.Do, a.Server)
 	}
 	w.done[a.ID]++
 	b.runs[a.ID] = &berthRun{do: a.Do, digest: w.digest, state: RunStateRunning, change: w.alone(a)}
-	if a.Do != RunHealth {
+	if !isLook(a.Do) {
 		w.order(a, b)
 		b.begun = append(b.begun, string(a.Do))
 	}
@@ -235,18 +240,22 @@ func (w *fleet) check(step ServiceStep) {
 	}
 }
 
-// alone: a change of what was installed before is applied on one server at a time.
+// alone: a change of what was installed before is applied on as many servers at a time as there are slots.
 func (w *fleet) alone(a RunAction) bool {
 	i := slices.IndexFunc(w.durable, func(s v1alpha1.ServiceOnServer) bool { return s.Name == a.Server })
-	if a.Do != RunApply || w.durable[i].Digest == "" || w.durable[i].Digest == w.digest {
+	if a.Do != RunApply || w.durable[i].Digest == "" || w.durable[i].Digest == w.digest && w.durable[i].Reason != string(fault.ReasonDrifted) {
 		return false
 	}
+	at := 1
 	for name, b := range w.boxes {
 		for _, r := range b.runs {
 			if name != a.Server && r.change && (r.state == RunStateRunning || r.state == RunStateWaiting) && b.state == HostReady {
-				w.t.Fatalf("%s and %s are changed at once", name, a.Server)
+				at++
 			}
 		}
+	}
+	if at > w.slots {
+		w.t.Fatalf("%d servers are changed at once, for %d slots", at, w.slots)
 	}
 	return true
 }
@@ -273,7 +282,7 @@ func (w *fleet) settle() ServiceStep {
 // unnoticed reports whether a service is broken that still counts as ready: a look at its health will tell.
 func (w *fleet) unnoticed() bool {
 	for _, b := range w.boxes {
-		if b.broken {
+		if b.broken || b.drifted {
 			return true
 		}
 	}
@@ -321,10 +330,12 @@ func (w *fleet) trouble() {
 		case 0:
 			b.state = rapid.SampledFrom([]HostState{HostReady, HostWaiting, HostGone}).Draw(w.t, "state")
 			if b.state == HostGone { // its machine goes with it: the next Server of that name has another one
-				b.machine, b.runs, b.at, b.begun = b.machine+"+", map[string]*berthRun{}, "", nil
+				b.machine, b.runs, b.at, b.begun, b.drifted = b.machine+"+", map[string]*berthRun{}, "", nil, false
 			}
 		case 1:
 			b.broken = b.at != ""
+		case 3:
+			b.drifted = b.at != ""
 		case 2:
 			for _, id := range slices.Sorted(idsOfRuns(b.runs)) { // a reboot
 				if b.runs[id].state == RunStateRunning {
@@ -348,13 +359,15 @@ func (w *fleet) end() {
 	for _, name := range w.names() {
 		b := w.boxes[name]
 		for id, r := range b.runs {
-			if w.erase && r.do != RunHealth && !w.leak(r) {
+			if w.erase && !isLook(r.do) && !w.leak(r) {
 				w.t.Fatalf("run %s (%s) is left on %s", id, r.do, name)
 			}
 		}
 		switch {
 		case w.erase && b.state == HostReady && b.at != "" && len(b.begun) > 0:
 			w.t.Fatalf("%s is left on %s after %v", b.at, name, b.begun)
+		case !w.erase && b.drifted:
+			w.t.Fatalf("what another hand changed on %s is not put back", name)
 		case !w.erase && b.at != w.digest:
 			w.t.Fatalf("%s is on %s, want %s", b.at, name, w.digest)
 		}

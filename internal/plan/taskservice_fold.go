@@ -38,13 +38,13 @@ func RunID(uid, machine string, do RunVerb, digest string, turn int32) string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
-// id is the run of this round. Removing depends on no input, and health runs are never recorded, so they have one id a digest.
+// id is the run of this round. Removing depends on no input, and looks are never recorded, so they have one id a digest.
 func (w *work) id(do RunVerb) string {
 	digest, turn := w.host.Digest, w.status.Round
 	switch do {
 	case RunRemove:
 		digest = ""
-	case RunHealth:
+	case RunHealth, RunDrift:
 		digest, turn = w.status.Digest, 0
 	}
 	return RunID(w.seen.UID, w.status.Machine, do, digest, turn)
@@ -59,9 +59,17 @@ func (h Host) Asks(uid string) string {
 		return h.Recorded.Run
 	}
 	if h.Look.Under {
-		return (&work{seen: ServiceSeen{UID: uid}, host: h, status: h.Recorded}).id(RunHealth)
+		return (&work{seen: ServiceSeen{UID: uid}, host: h, status: h.Recorded}).lookID()
 	}
 	return ""
+}
+
+// lookID is the run of the look that is under way.
+func (w *work) lookID() string {
+	if w.host.Look.Drift {
+		return w.id(RunDrift)
+	}
+	return w.id(RunHealth)
 }
 
 // underWay reports whether a recorded run may be under way.
@@ -91,12 +99,14 @@ func (w *work) fold() {
 		}
 		return
 	}
-	if h.Look.Under && h.Said.State == RunStateExited {
+	switch {
+	case h.Look.Under && h.Said.State == RunStateExited && h.Look.Drift:
+		w.foldDrift()
+	case h.Look.Under && h.Said.State == RunStateExited:
 		w.foldHealth()
-	}
-	if h.Look.Under && h.Said.State == RunStateLost {
+	case h.Look.Under && h.Said.State == RunStateLost:
 		h.Look.Under = false
-		w.forget = append(w.forget, w.id(RunHealth))
+		w.forget = append(w.forget, w.lookID())
 	}
 }
 
@@ -141,7 +151,7 @@ func (w *work) foldRun(do RunVerb) {
 		return
 	case RunStateExited:
 	default:
-		if s.Reason != string(fault.ReasonUnhealthy) {
+		if !w.repairs() {
 			w.say("", "")
 		}
 		return
@@ -170,7 +180,7 @@ func (w *work) verified() {
 	if s.Digest == w.host.Digest {
 		s.Phase = v1alpha1.ServiceUnhealthy
 	}
-	s.Digest, s.Version, s.Run, s.Try, s.NextTry = w.host.Digest, w.seen.Version, "", 0, nil
+	s.Digest, s.Version, s.Run, s.Try, s.NextTry, s.Drift = w.host.Digest, w.seen.Version, "", 0, nil, ""
 	w.host.Look = HealthLook{}
 	if s.Reason != string(fault.ReasonUnhealthy) {
 		w.say("", "")
@@ -181,14 +191,18 @@ func (w *work) verified() {
 func (w *work) foldHealth() {
 	s := &w.status
 	err := Exit(RunHealth, *w.host.Said)
+	w.forget = append(w.forget, w.lookID())
 	w.host.Look = HealthLook{Last: w.now}
-	w.forget = append(w.forget, w.id(RunHealth))
 	if err == nil {
+		w.host.Look.Drift = s.Phase == v1alpha1.ServiceReady // health and drift take turns
 		s.Phase, s.Try = v1alpha1.ServiceReady, 0
 		w.say("", "")
 		return
 	}
 	switch {
+	case s.Phase == v1alpha1.ServiceReady && !w.corrects():
+		s.Phase = v1alpha1.ServiceUnhealthy
+		w.say(fault.ReasonUnhealthy, err.Error())
 	case s.Phase == v1alpha1.ServiceReady:
 		s.Phase = v1alpha1.ServicePending // one round of repair
 		w.say(fault.ReasonUnhealthy, err.Error())
@@ -197,6 +211,30 @@ func (w *work) foldHealth() {
 		w.say(fault.ReasonOf(err), err.Error())
 	case s.Reason != string(fault.ReasonUnhealthy) || s.Message == "": // later words of the same trouble are not worth a write
 		w.say(fault.ReasonUnhealthy, err.Error())
+	}
+}
+
+// corrects reports whether what another hand changed is put back.
+func (w *work) corrects() bool {
+	return w.seen.Drift == "" || w.seen.Drift == v1alpha1.DriftCorrect
+}
+
+// foldDrift takes over a look at whether somebody else changed the machine. Any other answer than "it differs" is no drift: whether
+// the service does its work is for its health to say.
+func (w *work) foldDrift() {
+	s, said := &w.status, *w.host.Said
+	w.forget = append(w.forget, w.lookID())
+	w.host.Look = HealthLook{Last: w.now}
+	switch {
+	case said.TimedOut || said.Code != 0 && said.Code != exitDiffers:
+	case said.Code == 0:
+		s.Drift = ""
+	default:
+		s.Drift = clip("changed by another hand"+lastWords(said.Tail), maxDrift)
+		if w.corrects() {
+			s.Phase = v1alpha1.ServicePending // one round that puts it back
+			w.say(fault.ReasonDrifted, s.Drift)
+		}
 	}
 }
 
@@ -225,6 +263,7 @@ func (w *work) say(reason fault.Reason, message string) {
 }
 
 const (
+	maxDrift         = 512
 	maxServerMessage = 900 // the condition names the server before it, within 1 KiB
 	firstBackoff     = time.Second
 	downloadBackoff  = 5 * time.Second

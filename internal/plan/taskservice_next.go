@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/keelway/keelway/api/v1alpha1"
@@ -14,8 +13,8 @@ const (
 	unhealthyPause   = 5 * time.Second // between looks at a service that was repaired and is not well
 )
 
-// decide chooses the next step of this server. turn is the server that may begin a change.
-func (w *work) decide(turn string) {
+// decide chooses the next step of this server. turn says which servers may begin a change.
+func (w *work) decide(turn turns) {
 	w.action = RunAction{Server: w.host.Name, Do: RunNone}
 	switch {
 	case w.seen.Deleting:
@@ -31,7 +30,7 @@ func (w *work) decide(turn string) {
 		w.keep(turn)
 	}
 	w.action.Forget, w.action.Look = w.forget, w.host.Look
-	w.action.Look.Under = w.action.Look.Under || w.action.Do == RunHealth
+	w.action.Look.Under = w.action.Look.Under || w.action.Do == RunHealth || w.action.Do == RunDrift
 }
 
 // unready waits for the Server. What is under way on its machine stays recorded, and is asked about when it is back.
@@ -89,7 +88,7 @@ func (w *work) start(do RunVerb) {
 }
 
 // keep decides for a server on which nothing of the service is under way.
-func (w *work) keep(turn string) {
+func (w *work) keep(turn turns) {
 	s := &w.status
 	if s.NextTry != nil && w.now.Before(s.NextTry.Time) {
 		w.action.Do = RunWait
@@ -111,20 +110,22 @@ func (w *work) keep(turn string) {
 }
 
 // begin starts a round with a check, when it is this server's turn.
-func (w *work) begin(turn string) {
+func (w *work) begin(turn turns) {
 	s := &w.status
-	if s.Digest != "" && s.Digest != w.host.Digest && turn != w.host.Name {
+	if w.changes() && !turn.may[w.host.Name] {
 		s.Phase = v1alpha1.ServicePending
-		w.say(fault.ReasonQueued, fmt.Sprintf("changes go one server at a time, and server %s comes first", turn))
+		if s.Digest != w.host.Digest {
+			w.say(fault.ReasonQueued, turn.why)
+		}
 		return
 	}
 	if s.Run != "" {
 		w.forget = append(w.forget, s.Run)
 	}
 	if w.host.Look.Under {
-		w.action.Halt, w.host.Look = []string{w.id(RunHealth)}, HealthLook{}
+		w.action.Halt, w.host.Look = []string{w.lookID()}, HealthLook{}
 	}
-	if s.Reason != string(fault.ReasonUnhealthy) { // a repair says what it repairs until it is done
+	if !w.repairs() { // a repair says what it repairs until it is done
 		w.say("", "")
 	}
 	s.Round++
@@ -133,14 +134,21 @@ func (w *work) begin(turn string) {
 	w.start(RunCheck)
 }
 
-// look asks after the service's health when it is time to.
+// look asks after the service when it is time to.
 func (w *work) look() {
-	s, l := &w.status, w.host.Look
+	s, l := &w.status, &w.host.Look
+	if !l.Under && (w.seen.Drift == v1alpha1.DriftIgnore || s.Phase != v1alpha1.ServiceReady) {
+		l.Drift = false
+	}
+	do := RunHealth
+	if l.Drift {
+		do = RunDrift
+	}
 	if l.Under {
 		w.moving = s.Phase != v1alpha1.ServiceReady && s.Reason == ""
-		w.action.Do, w.action.ID = RunWait, w.id(RunHealth)
+		w.action.Do, w.action.ID = RunWait, w.id(do)
 		if w.host.Said == nil || w.host.Said.State == RunStateMissing {
-			w.action.Do = RunHealth
+			w.action.Do = do
 		}
 		w.wakeIn(w.seen.Pause)
 		return
@@ -153,7 +161,7 @@ func (w *work) look() {
 		w.forget = append(w.forget, w.id(RunCheck), w.id(RunApply), w.id(RunVerify))
 	}
 	w.moving = s.Phase != v1alpha1.ServiceReady && s.Reason == ""
-	w.action.Do, w.action.ID = RunHealth, w.id(RunHealth)
+	w.action.Do, w.action.ID = do, w.id(do)
 	w.wakeIn(w.seen.Pause)
 }
 
@@ -171,26 +179,4 @@ func (w *work) wakeIn(d time.Duration) {
 	if d = max(d, time.Millisecond); w.wake == 0 || d < w.wake {
 		w.wake = d
 	}
-}
-
-// whoseTurn returns the server that may begin a change, or that holds everybody else up because its own change is under way or
-// went wrong; "" when nobody wants to. A server that cannot be worked on holds nobody up.
-func whoseTurn(works []*work) string {
-	next := ""
-	for _, w := range works {
-		s := w.status
-		if !w.host.Wanted || s.Digest == "" {
-			continue
-		}
-		changing, ready := s.Digest != w.host.Digest, w.host.State == HostReady
-		switch {
-		case underWay(s), s.Phase == v1alpha1.ServiceFailed, changing && s.NextTry != nil:
-			return w.host.Name
-		case !changing && ready && s.Phase != v1alpha1.ServiceReady:
-			return w.host.Name // it is being repaired, or its health is not known yet
-		case changing && ready && next == "":
-			next = w.host.Name
-		}
-	}
-	return next
 }

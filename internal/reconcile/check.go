@@ -107,6 +107,8 @@ func conditionsOf(obj v1alpha1.Object) []string {
 	switch obj.(type) {
 	case *v1alpha1.Server:
 		return append(common, v1alpha1.ProvisionedCondition, v1alpha1.ReachableCondition)
+	case *v1alpha1.TaskService:
+		return append(common, v1alpha1.DriftedCondition)
 	case *v1alpha1.Run, *v1alpha1.BatchWorkflow:
 		return append(common, v1alpha1.SucceededCondition)
 	}

@@ -63,7 +63,7 @@ func (t *Transport) Exec(ctx context.Context, cmd transport.Command) (transport.
 	if err := t.lookup(); err != nil {
 		return transport.Result{}, err
 	}
-	stdout, stderr := &bounded{limit: cmd.Limit()}, &bounded{limit: cmd.Limit()}
+	stdout, stderr := &transport.Kept{Limit: cmd.Limit()}, &transport.Kept{Limit: cmd.Limit()}
 	var ended atomic.Bool
 	process := t.prepare(ctx, cmd, &ended)
 	process.Stdout, process.Stderr = stdout, stderr
@@ -79,7 +79,7 @@ func (t *Transport) Exec(ctx context.Context, cmd transport.Command) (transport.
 		return transport.Result{}, err
 	}
 	return transport.Result{
-		Exit: code, Stdout: stdout.kept, Stderr: stderr.kept, Truncated: stdout.truncated || stderr.truncated,
+		Exit: code, Stdout: stdout.Bytes, Stderr: stderr.Bytes, Truncated: stdout.Truncated || stderr.Truncated,
 	}, nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	providers "github.com/keelway/keelway/internal/provider/all"
 )
 
 // settings are everything that an installation decides about its operator.
@@ -24,13 +26,14 @@ type settings struct {
 	localDrivers    []string
 	checkAllow      []netip.Prefix
 	stateDir        string
+	dockerHost      string
 	version         bool
 }
 
 // parseSettings reads flags, and for those that are not given the file named by --config: the same names without dashes.
 func parseSettings(args []string) (settings, error) {
 	var s settings
-	var drivers, allow, file string
+	var admitted, allow, file string
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.StringVar(&s.metrics, "metrics-bind-address", "0", "address of the metrics endpoint; 0: none")
 	flags.StringVar(&s.health, "health-probe-bind-address", "0", "address of /healthz and /readyz; 0: none")
@@ -39,9 +42,10 @@ func parseSettings(args []string) (settings, error) {
 	flags.StringVar(&s.watchNamespace, "watch-namespace", "", "look at this namespace only; default: all")
 	flags.IntVar(&s.workers, "workers", 8, "objects of a kind that are worked on at once")
 	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&drivers, "local-drivers", "", "drivers of local Providers that are admitted, comma-separated: Process (isolates nothing), Memory; default: none")
+	flags.StringVar(&admitted, "local-drivers", "", "drivers of local Providers that are admitted, comma-separated: Process (isolates nothing), Memory, Docker; default: none")
 	flags.StringVar(&allow, "check-allow", "", "networks that checks without a target may reach from the operator, comma-separated: 10.0.0.0/8,…; default: none")
 	flags.StringVar(&s.stateDir, "state-dir", defaultStateDir(), "where the driver Process keeps its servers")
+	flags.StringVar(&s.dockerHost, "docker-host", "unix:///var/run/docker.sock", "address of the Docker Engine that the driver Docker uses")
 	flags.StringVar(&file, "config", "", "YAML file with any of these settings")
 	flags.BoolVar(&s.version, "version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
@@ -55,7 +59,7 @@ func parseSettings(args []string) (settings, error) {
 			return s, err
 		}
 	}
-	return s, s.finish(drivers, allow)
+	return s, s.finish(admitted, allow)
 }
 
 // readFile sets the flags that were not given from a file.
@@ -89,11 +93,14 @@ func readFile(flags *flag.FlagSet, file string) error {
 	return errors.Join(faults...)
 }
 
-func (s *settings) finish(drivers, allow string) error {
-	s.localDrivers = list(drivers)
+// drivers of local Providers that can be admitted.
+var drivers = []string{providers.DriverProcess, providers.DriverMemory, providers.DriverDocker}
+
+func (s *settings) finish(admitted, allow string) error {
+	s.localDrivers = list(admitted)
 	for _, driver := range s.localDrivers {
-		if !slices.Contains([]string{"Process", "Memory"}, driver) {
-			return fmt.Errorf("--local-drivers: %q is not a driver; there are Process and Memory", driver)
+		if !slices.Contains(drivers, driver) {
+			return fmt.Errorf("--local-drivers: %q is not a driver; there are %s", driver, strings.Join(drivers, ", "))
 		}
 	}
 	for _, network := range list(allow) {

@@ -36,6 +36,9 @@ func wire(ctx context.Context, mgr ctrl.Manager, kit reconcile.Kit, s settings, 
 	if slices.Contains(s.localDrivers, providers.DriverMemory) {
 		admitted.Simulated = &script.Machines{}
 	}
+	if slices.Contains(s.localDrivers, providers.DriverDocker) {
+		admitted.Docker = s.dockerHost
+	}
 	connector := connect.Connector{Dialer: transports.New(admitted), Keys: &connect.Keys{Live: kit.Live, Now: kit.Now}}
 	doors := opener{accounts: providers.NewOpener(mem.Options{}), settings: s, installation: installation}
 
@@ -63,10 +66,10 @@ type opener struct {
 // Open opens the account that the object names.
 func (o opener) Open(ctx context.Context, p *v1alpha1.Provider) (provider.Provider, provider.Account, error) {
 	spec := providers.Spec{
-		Type: string(p.Spec.Type), Installation: o.installation, Admitted: o.settings.localDrivers, StateDir: o.settings.stateDir,
+		Type: string(p.Spec.Type), Installation: o.installation, Admitted: o.settings.localDrivers, StateDir: o.settings.stateDir, DockerHost: o.settings.dockerHost,
 	}
 	if local := p.Spec.Local; local != nil {
-		spec.Driver, spec.Endpoint = string(local.Driver), local.Endpoint
+		spec.Driver, spec.Endpoint, spec.Docker = string(local.Driver), local.Endpoint, shape(local.Docker)
 	}
 	return o.accounts.Open(ctx, spec)
 }

@@ -20,9 +20,11 @@ var Rules = []Rule{
 	{Room: "internal/catalog", Never: join([]string{"./api", "./internal/plan"}, clients, doors, others, []string{"net/http", "os", "os/exec", "context"}), Silent: true}, // the template library wants a logger: it gets one that discards
 	{Room: "internal/plan", Never: join(clients, doors, others, loud, []string{"./internal/children", "./internal/reconcile", "./internal/inventory", "./internal/turnstile"}), Silent: true},
 	{Room: "internal/provider", Only: []string{"./internal/fault", "./internal/transport", "golang.org/x"}},
+	{Room: "internal/provider/local/docker", Only: []string{"./internal/fault", "./internal/provider", "./internal/transport", "github.com/moby/moby", "github.com/containerd/errdefs"}, Never: []string{"./internal/transport/docker"}},
 	{Room: "internal/provider/providertest", Only: []string{"./internal/fault", "./internal/provider", "./internal/transport", "github.com/google/go-cmp"}},
 	{Room: "internal/provider/all", Only: []string{"./internal/fault", "./internal/provider"}},
 	{Room: "internal/transport", Only: []string{"./internal/fault", "golang.org/x"}, Never: []string{"./api", "./internal/provider"}},
+	{Room: "internal/transport/docker", Only: []string{"./internal/fault", "./internal/transport", "github.com/moby/moby", "github.com/containerd/errdefs"}},
 	{Room: "internal/connect", Never: join(others, []string{"./internal/provider", "./internal/plan", "./internal/runner", "./internal/reconcile", "./internal/transport/all"})},
 	{Room: "internal/runner", Only: []string{"./internal/fault", "./internal/transport"}},
 	{Room: "internal/inventory", Only: []string{"./internal/fault", "./internal/provider", "./internal/plan", "golang.org/x"}},

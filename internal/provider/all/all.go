@@ -12,6 +12,7 @@ import (
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/local"
+	"github.com/keelway/keelway/internal/provider/local/docker"
 	"github.com/keelway/keelway/internal/provider/mem"
 )
 
@@ -20,16 +21,19 @@ const (
 	TypeLocal     = "Local"
 	DriverProcess = "Process"
 	DriverMemory  = "Memory"
+	DriverDocker  = "Docker"
 )
 
 // Spec says which account to reach, and what the installation admits.
 type Spec struct {
 	Type         string   // Local
-	Driver       string   // of type Local: Process | Memory
+	Driver       string   // of type Local: Process | Memory | Docker
 	Endpoint     string   // Memory: the URL of a cloud in another process, plain http on loopback; empty for one in this process
 	Installation string   // the installation's id
 	Admitted     []string // local drivers that the installation admits (--local-drivers)
 	StateDir     string   // Process: where its servers are kept
+	DockerHost   string   // Docker: the Engine's address, as unix:///var/run/docker.sock
+	Docker       docker.Shape
 }
 
 // Opener opens accounts and keeps what they share: one in-process cloud an installation, one driver a state directory.
@@ -41,13 +45,14 @@ type Opener struct {
 	clouds    map[string]*mem.Cloud
 	clients   map[string]*mem.Client
 	processes map[[2]string]*local.Process
+	engines   map[docker.Options]*docker.Docker
 }
 
 // NewOpener returns an opener whose in-process clouds behave as the options say.
 func NewOpener(memory mem.Options) *Opener {
 	return &Opener{
 		memory: memory, clouds: map[string]*mem.Cloud{}, clients: map[string]*mem.Client{},
-		processes: map[[2]string]*local.Process{},
+		processes: map[[2]string]*local.Process{}, engines: map[docker.Options]*docker.Docker{},
 	}
 }
 
@@ -78,6 +83,13 @@ func (o *Opener) open(spec Spec) (provider.Provider, provider.Account, error) {
 		}
 		account, err := p.Account()
 		return p, account, err
+	case spec.Driver == DriverDocker:
+		options := docker.Options{Host: spec.DockerHost, Installation: spec.Installation}
+		d, err := cached(o.engines, options, func() (*docker.Docker, error) { return docker.New(options) })
+		if err != nil {
+			return nil, provider.Account{}, err
+		}
+		return d.Shaped(spec.Docker), d.Account(), nil
 	case spec.Endpoint != "":
 		client, err := cached(o.clients, spec.Endpoint, func() (*mem.Client, error) { return mem.Dial(spec.Endpoint) })
 		if err != nil {
@@ -108,6 +120,10 @@ func (o *Opener) Close() {
 		_ = p.Close()
 		delete(o.processes, key)
 	}
+	for key, d := range o.engines {
+		_ = d.Close()
+		delete(o.engines, key)
+	}
 	for key, client := range o.clients {
 		client.Close()
 		delete(o.clients, key)
@@ -118,7 +134,7 @@ func admit(spec Spec) error {
 	invalid := func(format string, args ...any) error {
 		return fault.New(fault.Terminal, fault.ReasonInvalid, format, args...)
 	}
-	drivers := []string{DriverProcess, DriverMemory}
+	drivers := []string{DriverProcess, DriverMemory, DriverDocker}
 	switch {
 	case spec.Type != TypeLocal:
 		return invalid("there is no provider type %s; there is: %s", quote(spec.Type), TypeLocal)

@@ -4,9 +4,11 @@ package all
 
 import (
 	"context"
+	"sync"
 
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/transport"
+	"github.com/keelway/keelway/internal/transport/docker"
 	"github.com/keelway/keelway/internal/transport/process"
 	"github.com/keelway/keelway/internal/transport/script"
 )
@@ -17,15 +19,32 @@ type Options struct {
 	Process bool
 	// Simulated answers for machines that do not exist; nil admits none.
 	Simulated *script.Machines
+	// Docker is the address of the Docker Engine whose containers are reached; "" admits none.
+	Docker string
 }
 
-// Dialer opens transports. Neither driver keeps a connection, so it caches none.
-type Dialer struct{ options Options }
+// Dialer opens transports. It keeps one client of the Docker Engine; Close gives its idle connections back.
+type Dialer struct {
+	options Options
+	engine  func() (*docker.Engine, error)
+}
 
 var _ transport.Dialer = (*Dialer)(nil)
 
 // New returns a dialer for the admitted drivers.
-func New(options Options) *Dialer { return &Dialer{options} }
+func New(options Options) *Dialer {
+	return &Dialer{options: options, engine: sync.OnceValues(func() (*docker.Engine, error) { return docker.NewEngine(options.Docker) })}
+}
+
+// Close gives idle connections back.
+func (d *Dialer) Close() {
+	if d.options.Docker == "" {
+		return
+	}
+	if engine, err := d.engine(); err == nil {
+		_ = engine.Close()
+	}
+}
 
 // Dial returns the transport that reaches the machine. Errors: Terminal/Invalid for a name or target that no driver knows,
 // Terminal/DriverNotAllowed for a driver that the installation does not admit.
@@ -38,10 +57,16 @@ func (d *Dialer) Dial(ctx context.Context, access transport.Access, _ transport.
 		return opened(process.New(access))
 	case access.Transport == transport.Script && d.options.Simulated != nil:
 		return opened(d.options.Simulated.Open(access))
-	case access.Transport == transport.Process, access.Transport == transport.Script:
+	case access.Transport == transport.Docker && d.options.Docker != "":
+		engine, err := d.engine()
+		if err != nil {
+			return nil, err
+		}
+		return opened(engine.Open(access.Target))
+	case access.Transport == transport.Process, access.Transport == transport.Script, access.Transport == transport.Docker:
 		return nil, fault.New(fault.Terminal, fault.ReasonDriverNotAllowed, "this installation does not admit transport %s", access.Transport)
 	}
-	return nil, fault.New(fault.Terminal, fault.ReasonInvalid, "unknown transport %.64q: known are %s and %s", access.Transport, transport.Process, transport.Script)
+	return nil, fault.New(fault.Terminal, fault.ReasonInvalid, "unknown transport %.64q: known are %s, %s and %s", access.Transport, transport.Process, transport.Script, transport.Docker)
 }
 
 // opened keeps a driver's nil pointer from becoming a transport that is not nil.

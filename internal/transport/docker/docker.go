@@ -25,6 +25,21 @@ const (
 	exitLimit  = 500 * time.Millisecond // of all of them: by then a daemon holds the output, and the command is done with it
 )
 
+// Engine is a Docker Engine whose containers are reached.
+type Engine struct{ client *client.Client }
+
+// NewEngine returns the Engine at an address like unix:///var/run/docker.sock. It sends nothing.
+func NewEngine(host string) (*Engine, error) {
+	c, err := client.New(client.WithHost(host))
+	if err != nil {
+		return nil, fault.New(fault.Terminal, fault.ReasonInvalid, "the Docker Engine's address %.128q: %w", host, err)
+	}
+	return &Engine{c}, nil
+}
+
+// Close gives idle connections back.
+func (e *Engine) Close() error { return e.client.Close() }
+
 // Transport runs commands in one container, as root of the container. It holds nothing open.
 type Transport struct {
 	engine    *client.Client
@@ -33,12 +48,12 @@ type Transport struct {
 
 var _ transport.Transport = (*Transport)(nil)
 
-// New returns the transport of the container with that id. It sends nothing. The engine stays the caller's.
-func New(engine *client.Client, container string) (*Transport, error) {
+// Open returns the transport of the container with that id. It sends nothing.
+func (e *Engine) Open(container string) (*Transport, error) {
 	if container == "" || strings.ContainsAny(container, "/?#% ") {
 		return nil, fault.New(fault.Terminal, fault.ReasonInvalid, "a container's id is needed, not %.80q", container)
 	}
-	return &Transport{engine: engine, container: container}, nil
+	return &Transport{engine: e.client, container: container}, nil
 }
 
 // Close does nothing.

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/moby/moby/client"
-
 	"github.com/keelway/keelway/internal/transport"
 	"github.com/keelway/keelway/internal/transport/docker"
 	"github.com/keelway/keelway/internal/transport/transporttest"
@@ -23,12 +21,12 @@ func TestRealContainer(t *testing.T) {
 	}
 	id := strings.TrimSpace(string(out))
 	t.Cleanup(func() { _ = exec.Command("docker", "rm", "-f", id).Run() })
-	engine, err := client.New(client.WithHost("unix:///var/run/docker.sock"))
+	engine, err := docker.NewEngine("unix:///var/run/docker.sock")
 	if err != nil {
 		t.Fatal(err)
 	}
 	transporttest.Run(t, func(t *testing.T) transport.Transport {
-		tr, err := docker.New(engine, id)
+		tr, err := engine.Open(id)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,17 +21,17 @@ import (
 
 // Shape says what new containers are like, in the words of the API's DockerMachines.
 type Shape struct {
-	Image           string // of machines that name none
-	Command         []string
-	Environment     map[string]string
-	AddCapabilities []string
-	DropCapability  []string
-	SecurityOptions []string
-	CgroupNamespace string // private, host or "" for the Engine's default
-	Tmpfs           []string
-	Volumes         []Volume
-	Ports           []Port
-	Network         string
+	Image            string // of machines that name none
+	Command          []string
+	Environment      map[string]string
+	AddCapabilities  []string
+	DropCapabilities []string
+	SecurityOptions  []string
+	CgroupNamespace  string // private, host or "" for the Engine's default
+	Tmpfs            []string
+	Volumes          []Volume
+	Ports            []Port
+	Network          string
 }
 
 // Volume is a directory of the Engine's machine, or the container's own where HostPath is empty.
@@ -109,7 +109,7 @@ func (s Sized) options(name string, want provider.Machine) (client.ContainerCrea
 	}
 	slices.Sort(config.Env)
 	host := &api.HostConfig{
-		CapAdd: s.shape.AddCapabilities, CapDrop: s.shape.DropCapability, SecurityOpt: s.shape.SecurityOptions,
+		CapAdd: s.shape.AddCapabilities, CapDrop: s.shape.DropCapabilities, SecurityOpt: s.shape.SecurityOptions,
 		CgroupnsMode: api.CgroupnsMode(s.shape.CgroupNamespace), NetworkMode: api.NetworkMode(s.shape.Network),
 		RestartPolicy: api.RestartPolicy{Name: api.RestartPolicyUnlessStopped}, // a server comes back when its host does
 		Tmpfs:         map[string]string{}, PortBindings: network.PortMap{},

@@ -22,7 +22,7 @@ func (v *visit) pin(ctx context.Context, s *v1alpha1.Server) error {
 	var shown []string
 	if len(access.HostKeys) == 0 {
 		var err error
-		if shown, err = v.scan(ctx, access); err != nil {
+		if shown, err = v.scan(ctx, s); err != nil {
 			return v.judge(s, err)
 		}
 	}
@@ -36,7 +36,7 @@ func (v *visit) pin(ctx context.Context, s *v1alpha1.Server) error {
 // repin asks a machine that shows a strange key for all its keys, and takes them where a person decided so.
 func (v *visit) repin(ctx context.Context, s *v1alpha1.Server) error {
 	access := connect.Access(s.Status.Access)
-	shown, err := v.scan(ctx, access)
+	shown, err := v.scan(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -53,9 +53,10 @@ func (v *visit) repin(ctx context.Context, s *v1alpha1.Server) error {
 	return nil
 }
 
-func (v *visit) scan(ctx context.Context, access transport.Access) ([]string, error) {
+// scan asks for all host keys. The key is for a jump host only.
+func (v *visit) scan(ctx context.Context, s *v1alpha1.Server) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
 	defer cancel()
-	shown, err := v.Connector.Dialer.HostKeys(ctx, access)
+	shown, err := v.Connector.HostKeys(ctx, s)
 	return shown, fault.During(err, "asking for host keys")
 }

@@ -43,7 +43,7 @@ type machine struct {
 	scans  int
 }
 
-func (m *machine) HostKeys(context.Context, transport.Access) ([]string, error) {
+func (m *machine) HostKeys(context.Context, transport.Access, transport.Credentials) ([]string, error) {
 	m.scans++
 	return slices.Clone(m.shows), nil
 }

@@ -34,6 +34,20 @@ func (c Connector) Open(ctx context.Context, s *v1alpha1.Server) (transport.Tran
 	return c.Dialer.Dial(ctx, access, with)
 }
 
+// HostKeys asks the machine of a Server for all its host keys, without logging in there.
+func (c Connector) HostKeys(ctx context.Context, s *v1alpha1.Server) ([]string, error) {
+	access := Access(s.Status.Access)
+	var with transport.Credentials
+	if access.Jump != nil && access.Secret != "" {
+		key, err := c.Keys.Private(ctx, s.Namespace, access.Secret)
+		if err != nil {
+			return nil, err
+		}
+		with.PrivateKey = key
+	}
+	return c.Dialer.HostKeys(ctx, access, with)
+}
+
 // Access translates what a Server publishes into the words of transports. nil gives the zero Access.
 func Access(a *v1alpha1.ServerAccess) transport.Access {
 	if a == nil {

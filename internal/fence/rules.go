@@ -25,6 +25,7 @@ var Rules = []Rule{
 	{Room: "internal/provider/all", Only: []string{"./internal/fault", "./internal/provider"}},
 	{Room: "internal/transport", Only: []string{"./internal/fault", "golang.org/x"}, Never: []string{"./api", "./internal/provider"}},
 	{Room: "internal/transport/docker", Only: []string{"./internal/fault", "./internal/transport", "github.com/moby/moby", "github.com/containerd/errdefs"}},
+	{Room: "internal/transport/ssh", Only: []string{"./internal/fault", "./internal/transport", "golang.org/x"}},
 	{Room: "internal/connect", Never: join(others, []string{"./internal/provider", "./internal/plan", "./internal/runner", "./internal/reconcile", "./internal/transport/all"})},
 	{Room: "internal/runner", Only: []string{"./internal/fault", "./internal/transport"}},
 	{Room: "internal/inventory", Only: []string{"./internal/fault", "./internal/provider", "./internal/plan", "golang.org/x"}},

@@ -70,7 +70,7 @@ type Credentials struct {
 // shown fingerprints), Terminal/Invalid for an Access that names nothing.
 type Dialer interface {
 	Dial(ctx context.Context, access Access, credentials Credentials) (Transport, error)
-	// HostKeys asks the machine for the host keys of every algorithm that it has, without logging in: lines sorted by algorithm.
-	// nil for transports without host keys. Who pins them is the caller's business.
-	HostKeys(ctx context.Context, access Access) ([]string, error)
+	// HostKeys asks the machine for the host keys of every algorithm that it has, without logging in there: lines sorted by
+	// algorithm. nil for transports without host keys. The credentials are for a jump host. Who pins keys is the caller's business.
+	HostKeys(ctx context.Context, access Access, credentials Credentials) ([]string, error)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/keelway/keelway/internal/transport/docker"
 	"github.com/keelway/keelway/internal/transport/process"
 	"github.com/keelway/keelway/internal/transport/script"
+	"github.com/keelway/keelway/internal/transport/ssh"
 )
 
 // Options says which drivers are admitted. The zero value admits none.
@@ -23,10 +24,11 @@ type Options struct {
 	Docker string
 }
 
-// Dialer opens transports. It keeps one client of the Docker Engine; Close gives its idle connections back.
+// Dialer opens transports. It keeps SSH connections and one client of the Docker Engine; Close ends them.
 type Dialer struct {
 	options Options
 	engine  func() (*docker.Engine, error)
+	pool    ssh.Pool
 }
 
 var _ transport.Dialer = (*Dialer)(nil)
@@ -36,8 +38,9 @@ func New(options Options) *Dialer {
 	return &Dialer{options: options, engine: sync.OnceValues(func() (*docker.Engine, error) { return docker.NewEngine(options.Docker) })}
 }
 
-// Close gives idle connections back.
+// Close ends what is kept.
 func (d *Dialer) Close() {
+	d.pool.Close()
 	if d.options.Docker == "" {
 		return
 	}
@@ -48,7 +51,7 @@ func (d *Dialer) Close() {
 
 // Dial returns the transport that reaches the machine. Errors: Terminal/Invalid for a name or target that no driver knows,
 // Terminal/DriverNotAllowed for a driver that the installation does not admit.
-func (d *Dialer) Dial(ctx context.Context, access transport.Access, _ transport.Credentials) (transport.Transport, error) {
+func (d *Dialer) Dial(ctx context.Context, access transport.Access, with transport.Credentials) (transport.Transport, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Retry, fault.ReasonTransient, "dialling: %w", err)
 	}
@@ -63,10 +66,12 @@ func (d *Dialer) Dial(ctx context.Context, access transport.Access, _ transport.
 			return nil, err
 		}
 		return opened(engine.Open(access.Target))
+	case access.Transport == transport.SSH: // what clouds use too: an installation does not choose
+		return opened(d.pool.Open(ctx, access, with))
 	case access.Transport == transport.Process, access.Transport == transport.Script, access.Transport == transport.Docker:
 		return nil, fault.New(fault.Terminal, fault.ReasonDriverNotAllowed, "this installation does not admit transport %s", access.Transport)
 	}
-	return nil, fault.New(fault.Terminal, fault.ReasonInvalid, "unknown transport %.64q: known are %s, %s and %s", access.Transport, transport.Process, transport.Script, transport.Docker)
+	return nil, fault.New(fault.Terminal, fault.ReasonInvalid, "unknown transport %.64q: known are %s, %s, %s and %s", access.Transport, transport.Process, transport.Script, transport.Docker, transport.SSH)
 }
 
 // opened keeps a driver's nil pointer from becoming a transport that is not nil.
@@ -77,5 +82,10 @@ func opened[T transport.Transport](tr T, err error) (transport.Transport, error)
 	return tr, nil
 }
 
-// HostKeys returns nil: no transport that is built in has host keys.
-func (d *Dialer) HostKeys(context.Context, transport.Access) ([]string, error) { return nil, nil }
+// HostKeys asks an SSH server for its host keys; nil for machines without one.
+func (d *Dialer) HostKeys(ctx context.Context, access transport.Access, with transport.Credentials) ([]string, error) {
+	if access.Transport != transport.SSH {
+		return nil, nil
+	}
+	return d.pool.HostKeys(ctx, access, with)
+}

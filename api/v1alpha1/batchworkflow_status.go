@@ -13,10 +13,19 @@ type WorkflowCounts struct {
 	// succeeded instances.
 	// +optional
 	Succeeded int32 `json:"succeeded"`
-	// failed instances, and those whose outcome cannot be known.
+	// failed instances, those whose outcome cannot be known, and those that could not be undone; also after they were undone.
 	// +optional
 	Failed int32 `json:"failed"`
-	// omitted instances never ran: a predecessor did not succeed or the run ended before.
+	// failedAllowed are failed instances of operations with onFailure Ignore; they are not among failed.
+	// +optional
+	FailedAllowed int32 `json:"failedAllowed,omitempty"`
+	// skipped instances: their condition was false.
+	// +optional
+	Skipped int32 `json:"skipped,omitempty"`
+	// cancelled instances: somebody ended the run before they did.
+	// +optional
+	Cancelled int32 `json:"cancelled,omitempty"`
+	// omitted instances never ran: a predecessor did not succeed, there is no partner, or the run ended before.
 	// +optional
 	Omitted int32 `json:"omitted,omitempty"`
 	// undone instances: what they made is gone again.
@@ -70,8 +79,8 @@ type OperationStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=40
 	Key string `json:"key,omitempty"`
-	// phase of the instance: Pending, Running, Retrying, Succeeded, Failed, Omitted, Unknown, Undoing, Undone, UndoFailed or
-	// Irreversible.
+	// phase of the instance: Pending, Running, Retrying, Succeeded, Failed, Skipped, Omitted, Cancelled, Unknown, Undoing, Undone,
+	// UndoFailed or Irreversible.
 	// +required
 	// +kubebuilder:validation:MaxLength=32
 	Phase string `json:"phase"`
@@ -110,7 +119,8 @@ type BatchWorkflowStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase in one word: Pending, Running, Suspended, Undoing, Succeeded, Failed, RolledBack or RollbackFailed.
+	// phase in one word: Pending, Running, Suspended, Undoing, Succeeded, Failed, Cancelled, RolledBack or
+	// RollbackFailed.
 	// +optional
 	Phase WorkflowPhase `json:"phase,omitempty"`
 	// progress is succeeded/all instances, for people.
@@ -128,6 +138,10 @@ type BatchWorkflowStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Operations []OperationStatus `json:"operations,omitempty"`
+	// handled is, by verb, the last value of the annotation keelway.dev/<verb> that was acted on or refused.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=8
+	Handled map[string]string `json:"handled,omitempty"`
 	// leftovers that undo could not remove.
 	// +optional
 	// +listType=atomic

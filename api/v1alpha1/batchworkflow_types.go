@@ -3,12 +3,16 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // FailurePolicy says what the failure of an operation does to the run.
-// +kubebuilder:validation:Enum=Fail;Rollback
+// +kubebuilder:validation:Enum=Fail;Continue;Ignore;Rollback
 type FailurePolicy string
 
 const (
 	// FailureFail starts nothing new and lets running operations end; the run is Failed.
 	FailureFail FailurePolicy = "Fail"
+	// FailureContinue lets the other branches go on; the run ends Failed.
+	FailureContinue FailurePolicy = "Continue"
+	// FailureIgnore lets the other branches go on; the failure is counted as allowed, and the run can still succeed.
+	FailureIgnore FailurePolicy = "Ignore"
 	// FailureRollback does as Fail and then undoes what the run made.
 	FailureRollback FailurePolicy = "Rollback"
 )
@@ -25,6 +29,7 @@ const (
 	WorkflowFailed         WorkflowPhase = "Failed"
 	WorkflowRolledBack     WorkflowPhase = "RolledBack"
 	WorkflowRollbackFailed WorkflowPhase = "RollbackFailed"
+	WorkflowCancelled      WorkflowPhase = "Cancelled"
 )
 
 // BatchWorkflowSpec is a graph of operations and how to run it.
@@ -35,27 +40,39 @@ type BatchWorkflowSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	ParallelLimit int32 `json:"parallelLimit,omitempty"`
-	// onFailure says what the failure of an operation does to the run: Fail leaves what it made, Rollback undoes it. It is the
-	// default for operations.
+	// onFailure says what the failure of an operation does to the run: Fail leaves what it made, Continue goes on with the other
+	// branches, Ignore does so and can still succeed, Rollback undoes what it made. It is the default for operations.
 	// +optional
 	// +kubebuilder:default=Fail
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
 	// suspend starts nothing new while it is true; what runs goes on to its end, and deletion is not held up.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
-	// timeout of the run, from its start. Absent: none. When it is over, onFailure applies.
+	// timeout of the run, from the moment its first child leaves its queue; suspended time does not count. Absent: none. When it
+	// is over, nothing is waited for any more and onFailure applies.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="timeout must lie between 1s and 720h"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
+	// undo is how operations are undone: the default for them.
+	// +optional
+	Undo *UndoPolicy `json:"undo,omitempty"`
+	// ttlAfterFinished is how long a run that is over keeps its story. After it the Checkpoint holds the outcomes alone, and the Runs
+	// of the workflow are deleted; Servers and TaskServices never are. Absent: for ever.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="ttlAfterFinished must lie between 0s and 8760h"
+	TTLAfterFinished *metav1.Duration `json:"ttlAfterFinished,omitempty"`
 	// operations of the workflow and the edges between them.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=5000
-	// +kubebuilder:validation:XValidation:rule="[self.transformMapEntry(i, o, {o.name: true})].all(names, self.all(o, !has(o.dependsOn) || o.dependsOn.all(d, d.operation in names)))",message="every operation has a name of its own, and dependsOn names operations that exist"
+	// +kubebuilder:validation:XValidation:rule="[self.transformMapEntry(i, o, {o.name: true})].all(names, self.all(o, !has(o.dependsOn) || o.dependsOn.all(d, d.operation in names || d.type == 'Optional')))",message="every operation has a name of its own, and dependsOn names operations that exist, unless the type of the edge is Optional"
 	Operations []Operation `json:"operations"`
 }
 
@@ -72,7 +89,7 @@ const (
 )
 
 // EdgeType says what a dependent asks of its predecessor.
-// +kubebuilder:validation:Enum=Hard;Soft
+// +kubebuilder:validation:Enum=Hard;Soft;Optional
 type EdgeType string
 
 const (
@@ -80,6 +97,19 @@ const (
 	EdgeHard EdgeType = "Hard"
 	// EdgeSoft: every instance of the predecessor is finished, however it ended.
 	EdgeSoft EdgeType = "Soft"
+	// EdgeOptional: as Soft, and the predecessor need not be in the workflow at all.
+	EdgeOptional EdgeType = "Optional"
+)
+
+// EdgeMatch says which instances of two operations an edge joins.
+// +kubebuilder:validation:Enum=All;SameIndex
+type EdgeMatch string
+
+const (
+	// MatchAll: every instance waits for every instance.
+	MatchAll EdgeMatch = "All"
+	// MatchSameIndex: an instance waits for the one of the same key.
+	MatchSameIndex EdgeMatch = "SameIndex"
 )
 
 // Dependency is one edge of the graph.
@@ -89,10 +119,15 @@ type Dependency struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
 	Operation string `json:"operation"`
-	// type of the edge: Hard waits until the operation has succeeded, Soft until it is finished, however it ended.
+	// type of the edge: Hard waits until the operation has succeeded, Soft until it is finished, however it ended, Optional as Soft,
+	// and the operation may be absent.
 	// +optional
 	// +kubebuilder:default=Hard
 	Type EdgeType `json:"type,omitempty"`
+	// match: All joins all instances of the two operations, SameIndex those of the same key; one that has no partner is Omitted.
+	// +optional
+	// +kubebuilder:default=All
+	Match EdgeMatch `json:"match,omitempty"`
 }
 
 // Backoff is the pause between attempts: duration, then factor times as long, up to maxDuration.
@@ -134,6 +169,20 @@ type RetryPolicy struct {
 	Backoff Backoff `json:"backoff,omitzero"`
 }
 
+// UndoPolicy says how often and how long an instance is tried to be undone.
+type UndoPolicy struct {
+	// retry of failed tries. Absent: none.
+	// +optional
+	Retry *RetryPolicy `json:"retry,omitempty"`
+	// timeout of one try; suspended time does not count. Absent: none.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="timeout must lie between 1s and 720h"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+}
+
 // Operation is one node of the graph. Its type says which one of the sections it has; it expands to one or many instances.
 // +kubebuilder:validation:XValidation:rule="(self.type == 'ServerBatch') == has(self.serverBatch) && (self.type == 'TaskServiceBatch') == has(self.taskServiceBatch) && (self.type == 'Check') == has(self.check) && (self.type == 'Command') == has(self.command) && (self.type == 'Wait') == has(self.wait)",message="exactly the section of the type is needed, such as serverBatch for type ServerBatch"
 // +kubebuilder:validation:XValidation:rule="!has(self.dependsOn) || self.dependsOn.all(d, d.operation != self.name)",message="an operation cannot depend on itself"
@@ -152,13 +201,30 @@ type Operation struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	DependsOn []Dependency `json:"dependsOn,omitempty"`
+	// when is a CEL expression over what comes before: operations.NAME.phase, .succeeded, .failed, .total and .outputs.KEY. Where it is
+	// false, the operation is Skipped, which counts as success. It is decided once, when the operation could start.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	When string `json:"when,omitempty"`
 	// onFailure of this operation. Absent: the workflow's.
 	// +optional
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
 	// retry of failed attempts. Absent: none.
 	// +optional
 	Retry *RetryPolicy `json:"retry,omitempty"`
-	// timeout of one attempt, from the moment its child leaves its queue. Absent: none.
+	// totalTimeout of the operation with all its instances and attempts, from the moment its first child leaves its queue; suspended
+	// time does not count. Absent: none.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="totalTimeout must lie between 1s and 720h"
+	TotalTimeout *metav1.Duration `json:"totalTimeout,omitempty"`
+	// undo of this operation. Absent: the workflow's.
+	// +optional
+	Undo *UndoPolicy `json:"undo,omitempty"`
+	// timeout of one attempt, while its child is out of its queue; suspended time does not count. Absent: none.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32

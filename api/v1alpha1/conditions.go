@@ -32,6 +32,8 @@ const (
 	ReasonNotDialled  = "NotDialled"  // Reachable=Unknown: the machine does not run yet
 	ReasonSucceeded   = "Succeeded"   // Succeeded=True
 	ReasonFailed      = "Failed"      // Succeeded=False
+	ReasonCancelled   = "Cancelled"   // Succeeded=False: somebody asked for the run's end; of an instance: it was ended by that
+	ReasonNoPartner   = "NoPartner"   // of an instance: an edge joins it with none, because the other operation has not its key
 	ReasonRolledBack  = "RolledBack"  // Succeeded=False: the run failed and everything that it made is gone again
 )
 
@@ -58,7 +60,18 @@ const (
 
 // Verbs that people ask for by annotation.
 const (
-	// AnnotationTrust (Server): the fingerprint (SHA256:…) of the host key that a machine with a changed key may have from now on.
+	// VerbPrefix stands before a verb in the name of its annotation (BatchWorkflow). Its value is what[@token]; each new value is acted
+	// on once.
+	VerbPrefix = "keelway.dev/"
+	// VerbRetry tries again what failed: all, or names of operations.
+	VerbRetry = "retry"
+	// VerbRollback undoes what the run made.
+	VerbRollback = "rollback"
+	// VerbCancel starts nothing new, lets what runs end, and then does what onFailure says.
+	VerbCancel = "cancel"
+	// VerbAbort ends the run at once and undoes nothing; its value is the workflow's name.
+	VerbAbort = "abort"
+	// AnnotationTrust (Server, Provider): the fingerprint (SHA256:…) of the host key that a machine with a changed key may have from now on.
 	AnnotationTrust = "keelway.dev/trust"
 	// AnnotationAbandon (Server, TaskService): ids of machines that deletion no longer waits for; they are left as they are.
 	AnnotationAbandon = "keelway.dev/abandon"

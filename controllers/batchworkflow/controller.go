@@ -5,6 +5,7 @@ package batchworkflow
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -105,11 +106,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	look := &look{Reconciler: r, memory: r.shelf.take(workflow.UID)}
 	part := reconcile.Part[*v1alpha1.BatchWorkflow]{Reason: v1alpha1.ReasonSucceeded, Message: finished}
-	return reconcile.RunPart(ctx, r.kit, part, &workflow, look.finalize,
+	result, err := reconcile.RunPart(ctx, r.kit, part, &workflow, look.finalize,
 		look.compile, look.load, look.observe, look.advance, look.record, look.act, look.summarise)
+	if err == nil && result == (ctrl.Result{}) && !look.wake.IsZero() { // over, and its story is to be forgotten later
+		result.RequeueAfter = max(look.wake.Sub(r.kit.Now()), time.Millisecond)
+	}
+	return result, err
 }
 
 // finished is what a workflow that succeeded says.
 func finished(w *v1alpha1.BatchWorkflow) string {
-	return fmt.Sprintf("%d of %d done in %s", w.Status.Counts.Succeeded, w.Status.Counts.Succeeded, w.Status.Run.Duration)
+	done, all, _ := strings.Cut(w.Status.Progress, "/")
+	text := fmt.Sprintf("%s of %s done in %s", done, all, w.Status.Run.Duration)
+	if n := w.Status.Counts.FailedAllowed; n > 0 {
+		text += fmt.Sprintf("; %d failed, and onFailure allows it", n)
+	}
+	return text
 }

@@ -68,7 +68,7 @@ func (l *look) observe(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 	}
 	l.sights = make(plan.Sights, kids.Len())
 	for kid := range kids.All() {
-		if i := l.memory.workflow.Instance(kid.GetName()); i >= 0 && plan.Wants(l.memory.ledger, i) {
+		if i := l.memory.workflow.Instance(kid.GetName()); i >= 0 && plan.Wants(l.memory.workflow, l.memory.ledger, i) {
 			l.sights[i] = plan.Look(kid)
 		} else if kid.GetDeletionTimestamp() == nil {
 			l.strays = append(l.strays, kid)
@@ -122,8 +122,8 @@ func (l *look) lookLive(ctx context.Context, w *v1alpha1.BatchWorkflow, kind, na
 }
 
 // advance lets the engine decide.
-func (l *look) advance(_ context.Context, _ *v1alpha1.BatchWorkflow) (err error) {
-	l.next, l.wake, err = plan.Advance(l.memory.workflow, l.memory.ledger, l.sights, l.kit.Now())
+func (l *look) advance(_ context.Context, w *v1alpha1.BatchWorkflow) (err error) {
+	l.next, l.wake, err = plan.Advance(l.memory.workflow, l.memory.ledger, l.sights, plan.RequestsIn(w.Annotations), l.kit.Now())
 	return err
 }
 

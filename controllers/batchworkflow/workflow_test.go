@@ -3,6 +3,9 @@ package batchworkflow
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -69,6 +72,17 @@ func (b *bench) get() *v1alpha1.BatchWorkflow {
 }
 
 func (b *bench) phase() v1alpha1.WorkflowPhase { return b.get().Status.Phase }
+
+// ask annotates the workflow as kubectl would.
+func (b *bench) ask(verb, value string) {
+	w := b.get()
+	base := w.DeepCopy()
+	if w.Annotations == nil {
+		w.Annotations = map[string]string{}
+	}
+	w.Annotations[v1alpha1.VerbPrefix+verb] = value
+	ExpectWithOffset(1, b.Client.Patch(context.Background(), w, client.MergeFrom(base))).To(Succeed())
+}
 
 func (b *bench) message() string {
 	if ready := reconcile.Condition(b.get(), v1alpha1.ReadyCondition); ready != nil {
@@ -171,10 +185,84 @@ var _ = Describe("a workflow", func() {
 		base := server.DeepCopy()
 		reconcile.Set(&server, v1alpha1.ReadyCondition, metav1.ConditionFalse, "InProgress", "booting", time.Now())
 		reconcile.Flag(&server, v1alpha1.ReconcilingCondition, true, "InProgress", "booting", time.Now())
-		server.Status.ObservedGeneration = server.Generation
+		server.Status.ObservedGeneration, server.Status.Attempt = server.Generation, 1
 		Expect(b.Client.Status().Patch(context.Background(), &server, client.MergeFrom(base))).To(Succeed())
 		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowFailed))
 		Expect(b.message()).To(And(ContainSubstring("TimedOut"), ContainSubstring("booting")))
+	})
+
+	It("does what an annotation asks for, once for each new value", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.fails["two"] = 1 })
+		b.apply("operations:\n" + batch("one", 1, "") + batch("two", 1, fmt.Sprintf(after, "one")) + batch("three", 1, fmt.Sprintf(after, "two")))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowFailed))
+		b.ask("abort", "other")
+		Eventually(b.message).Should(ContainSubstring("must be the name of the workflow, w"))
+		b.ask("retry", "two@1")
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		Expect(b.get().Status.Handled).To(Equal(map[string]string{"abort": "other", "retry": "two@1"}))
+		Expect(b.get().Status.Run.Number).To(Equal(int32(1)))
+		Expect(b.leaves.made).To(HaveEach(1), "the next attempt is the same child")
+	})
+
+	It("cancels, and undoes when it is asked to", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.holds["two"] = true })
+		b.apply("operations:\n" + batch("one", 1, "") + batch("two", 1, fmt.Sprintf(after, "one")) + batch("three", 1, fmt.Sprintf(after, "two")))
+		Eventually(b.servers).Should(HaveLen(2))
+		b.ask("abort", "w")
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowCancelled))
+		Consistently(b.servers, "500ms").Should(HaveLen(2), "nothing is undone")
+		b.ask("rollback", "now")
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowRolledBack))
+		Expect(b.servers()).To(BeEmpty())
+	})
+
+	It("forgets the story of a run that is long over, and its Runs with it", func() {
+		b := newBench()
+		b.apply("ttlAfterFinished: 1s\noperations:\n" + batch("one", 1, "") + "- {name: check, type: Check, check: {tcp: {address: '127.0.0.1:1'}}}\n")
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		var runs v1alpha1.RunList
+		Eventually(func() []v1alpha1.Run {
+			Expect(b.Client.List(context.Background(), &runs, client.InNamespace(b.namespace))).To(Succeed())
+			return runs.Items
+		}).Should(BeEmpty())
+		Expect(b.servers()).To(HaveLen(1))
+		Expect(b.phase()).To(Equal(v1alpha1.WorkflowSucceeded))
+	})
+
+	DescribeTable("runs every example", func(file string, end v1alpha1.WorkflowPhase, fails ...string) {
+		b := newBench()
+		b.leaves.set(func() {
+			for _, operation := range fails {
+				b.leaves.fails[operation] = 99
+			}
+		})
+		text, err := os.ReadFile(filepath.Join("..", "..", "examples", "batchworkflow", file))
+		Expect(err).NotTo(HaveOccurred())
+		var w v1alpha1.BatchWorkflow
+		for _, document := range strings.Split(string(text), "\n---\n") {
+			if strings.Contains(document, "kind: BatchWorkflow\n") {
+				Expect(yaml.UnmarshalStrict([]byte(document), &w)).To(Succeed())
+			}
+		}
+		w.Namespace, w.Name = b.namespace, "w"
+		Expect(b.Client.Create(context.Background(), &w)).To(Succeed())
+		Eventually(b.phase).Should(Equal(end))
+	},
+		Entry("minimal", "minimal.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("full", "full.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("pipeline", "pipeline.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("conditions, all well", "conditions.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("conditions, the first way fails", "conditions.yaml", v1alpha1.WorkflowSucceeded, "canary"),
+		Entry("failure, all well", "failure.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("failure, what may fail", "failure.yaml", v1alpha1.WorkflowSucceeded, "cache"),
+		Entry("failure, what must not", "failure.yaml", v1alpha1.WorkflowRolledBack, "database"))
+
+	It("knows every example", func() {
+		files, err := filepath.Glob("../../examples/batchworkflow/*.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(files).To(HaveLen(5), "add the new one to the table above")
 	})
 
 	It("starts nothing new while suspended", func() {

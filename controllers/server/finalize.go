@@ -13,6 +13,7 @@ import (
 // finalize ends the machine and lets the object go when the provider said twice that the machine is gone. Nothing is ever given
 // up because it takes long: what holds the object is in its condition.
 func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
+	_ = v.answer(ctx, s) // a raised attempt asks for another try of the deletion, too
 	users, err := v.users(ctx)
 	if err != nil {
 		return err

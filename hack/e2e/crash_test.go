@@ -140,7 +140,7 @@ func (b *bench) agrees(w *v1alpha1.BatchWorkflow, l *saga.Ledger) {
 	c := l.Counts()
 	want := v1alpha1.WorkflowCounts{
 		Pending: c[saga.Pending] + c[saga.Retrying], Running: c[saga.Running] + c[saga.Undoing], Succeeded: c[saga.Succeeded],
-		Failed: c[saga.Failed] + c[saga.Unknown] + c[saga.UndoFailed], Omitted: c[saga.Omitted], Undone: c[saga.Undone],
+		Failed: l.Failures(), Skipped: c[saga.Skipped], Omitted: c[saga.Omitted], Cancelled: c[saga.Cancelled], Undone: c[saga.Undone],
 	}
 	if w.Status.Counts == nil || *w.Status.Counts != want {
 		b.t.Errorf("status.counts is %+v, the ledger has %+v", w.Status.Counts, want)

@@ -7,12 +7,15 @@ type Edge struct {
 	From, To int
 	// Soft: To may start however From ended. Otherwise the edge is hard: From must have succeeded.
 	Soft bool
+	// Same: the edge joins the parts of both ends one by one, so that To may start part by part. What the parts are is not
+	// known here: Ready leaves these edges to whoever knows.
+	Same bool
 }
 
-// Arc is one end of an edge as seen from the other: the neighbour, and whether the edge is soft.
+// Arc is one end of an edge as seen from the other: the neighbour, and what the edge is like.
 type Arc struct {
-	Op   int32
-	Soft bool
+	Op         int32
+	Soft, Same bool
 }
 
 // Graph is an acyclic graph over the operations 0..N()-1. It never changes once built, so it may be shared. Every slice that
@@ -27,7 +30,8 @@ type Graph struct {
 	urgent         []int32
 }
 
-// Build makes the graph of len(names) operations. Two edges between the same operations count as one, hard if either is.
+// Build makes the graph of len(names) operations. Two edges between the same operations count as one: hard if either
+// is, and part by part only if both are.
 // It refuses duplicate names (*DuplicateError), edges whose ends do not exist (*UnknownError), edges from an operation to
 // itself (*SelfError) and cycles (*CycleError): in this order, and the first that is found in order of declaration.
 func Build(names []string, edges []Edge) (*Graph, error) {

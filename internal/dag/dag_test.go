@@ -76,6 +76,8 @@ func TestResolve(t *testing.T) {
 		"edges":     {names, [][]Need{nil, {{Name: "a"}}, {{Name: "a", Soft: true}, {Name: "b"}}}, []Edge{{From: 0, To: 1}, {From: 0, To: 2, Soft: true}, {From: 1, To: 2}}, nil},
 		"forward":   {names, [][]Need{{{Name: "c"}}, nil, nil}, []Edge{{From: 2, To: 0}}, nil},
 		"unknown":   {names, [][]Need{nil, {{Name: "d"}}, {{Name: "e"}}}, nil, &UnknownError{Operation: "b", Name: "d"}},
+		"optional":  {names, [][]Need{nil, {{Name: "d", Optional: true}, {Name: "a", Soft: true, Optional: true}}, nil}, []Edge{{From: 0, To: 1, Soft: true}}, nil},
+		"same":      {names, [][]Need{nil, {{Name: "a", Same: true}}, nil}, []Edge{{From: 0, To: 1, Same: true}}, nil},
 		"self":      {names, [][]Need{nil, nil, {{Name: "c"}}}, nil, &SelfError{Name: "c"}},
 		"duplicate": {[]string{"a", "b", "a"}, [][]Need{nil, {{Name: "d"}}, nil}, nil, &DuplicateError{Name: "a"}},
 	}
@@ -146,6 +148,16 @@ func TestReady(t *testing.T) {
 		if got := g.Ready(3, []Outcome{c.a, c.b, c.c, Open}); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
+	}
+	pipeline, err := Build([]string{"a", "b", "c"}, []Edge{{From: 0, To: 2, Same: true}, {From: 1, To: 2, Same: true}, {From: 1, To: 2, Soft: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Arc{{Op: 0, Same: true}, {Op: 1}}, pipeline.Preds(2)); diff != "" {
+		t.Errorf("both edges must be satisfied: %s", diff)
+	}
+	if got := pipeline.Ready(2, []Outcome{Missed, Passed, Open}); got != Start {
+		t.Errorf("edges that join part by part are left out: %d", got)
 	}
 	if got := g.Ready(0, make([]Outcome, 4)); got != Start {
 		t.Errorf("what needs nothing may not start: %d", got)

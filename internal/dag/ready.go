@@ -24,11 +24,13 @@ const (
 	Omit
 )
 
-// Ready decides about op from the outcomes of its predecessors; outcomes has one entry for each operation.
+// Ready decides about op from the outcomes of its predecessors; outcomes has one entry for each operation. Edges that join part
+// by part are left out.
 func (g *Graph) Ready(op int, outcomes []Outcome) Verdict {
 	verdict := Start
 	for _, p := range g.Preds(op) {
 		switch {
+		case p.Same:
 		case outcomes[p.Op] == Missed && !p.Soft:
 			return Omit
 		case outcomes[p.Op] == Open:

@@ -4,13 +4,14 @@ import "strconv"
 
 // Need is a dependency as people write it: by name.
 type Need struct {
-	Name string
-	Soft bool
+	Name       string
+	Soft, Same bool
+	Optional   bool // there is no edge when nothing has the name
 }
 
 // Resolve turns named dependencies into edges: needs(i) lists what operation i depends on. It refuses duplicate names
-// (*DuplicateError), dependencies on names that do not exist (*UnknownError) and on oneself (*SelfError); the first in order
-// of declaration.
+// (*DuplicateError), dependencies on names that do not exist (*UnknownError), unless they are optional, and on oneself
+// (*SelfError); the first in order of declaration.
 func Resolve(names []string, needs func(op int) []Need) ([]Edge, error) {
 	if err := checkNames(names); err != nil {
 		return nil, err
@@ -24,12 +25,14 @@ func Resolve(names []string, needs func(op int) []Need) ([]Edge, error) {
 		for _, need := range needs(to) {
 			from, ok := index[need.Name]
 			switch {
+			case !ok && need.Optional:
+				continue
 			case !ok:
 				return nil, &UnknownError{Operation: name, Name: need.Name}
 			case from == to:
 				return nil, &SelfError{Name: name}
 			}
-			edges = append(edges, Edge{From: from, To: to, Soft: need.Soft})
+			edges = append(edges, Edge{From: from, To: to, Soft: need.Soft, Same: need.Same})
 		}
 	}
 	return edges, nil

@@ -19,13 +19,13 @@ func rows(n int, edges []Edge, ends func(Edge) (row, other int)) (at []int32, ar
 	next := slices.Clone(at)
 	for _, e := range edges {
 		row, other := ends(e)
-		arcs[next[row]] = Arc{Op: int32(other), Soft: e.Soft}
+		arcs[next[row]] = Arc{Op: int32(other), Soft: e.Soft, Same: e.Same}
 		next[row]++
 	}
 	return squeeze(at, arcs)
 }
 
-// squeeze sorts each row and joins repeats: hard wins over soft, because both edges must be satisfied.
+// squeeze sorts each row and joins repeats: hard wins over soft and whole over part by part, because both must be satisfied.
 func squeeze(at []int32, arcs []Arc) ([]int32, []Arc) {
 	kept := int32(0)
 	for r := range len(at) - 1 {
@@ -34,7 +34,7 @@ func squeeze(at []int32, arcs []Arc) ([]int32, []Arc) {
 		at[r] = kept
 		for _, arc := range row {
 			if last := kept - 1; last >= at[r] && arcs[last].Op == arc.Op {
-				arcs[last].Soft = arcs[last].Soft && arc.Soft
+				arcs[last].Soft, arcs[last].Same = arcs[last].Soft && arc.Soft, arcs[last].Same && arc.Same
 				continue
 			}
 			arcs[kept] = arc

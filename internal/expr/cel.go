@@ -24,7 +24,22 @@ var dialect = version.MajorMinor(1, 37)
 
 // Condition is a compiled CEL expression that is true or false. It never changes, so it may be shared: compile it once a
 // generation.
-type Condition struct{ program cel.Program }
+type Condition struct {
+	program  cel.Program
+	mentions []Mention
+	children bool
+	whole    bool
+}
+
+// Mentions lists the operations that the condition reads, in order of their first mention.
+func (c *Condition) Mentions() []Mention { return c.mentions }
+
+// Whole reports whether the condition reads operations other than by a name that it writes out: operations.NAME or
+// operations["NAME"].
+func (c *Condition) Whole() bool { return c.whole }
+
+// Children reports whether the condition reads children.
+func (c *Condition) Children() bool { return c.children }
 
 // Values are what a condition can see. Both are maps by name to plain JSON values (maps, lists, strings, numbers, booleans).
 type Values struct {
@@ -70,7 +85,9 @@ func Compile(text string) (*Condition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the condition: %w", err)
 	}
-	return &Condition{program: program}, nil
+	m := &mentions{}
+	m.one(tree.NativeRep().Expr())
+	return &Condition{program: program, mentions: m.list(), children: m.children, whole: m.whole}, nil
 }
 
 // Eval decides the condition. It fails where the condition reads what is not there, and where deciding it costs more than

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,45 @@ func TestConditions(t *testing.T) {
 			}
 			if err != nil && len(err.Error()) > 200 {
 				t.Errorf("%s: the message is %d bytes long", name, len(err.Error()))
+			}
+		}
+	}
+}
+
+// TestMentions: what a condition waits for is known before it is decided.
+func TestMentions(t *testing.T) {
+	cases := map[string]struct {
+		text            string
+		operations      string
+		keys            string
+		whole, children bool
+	}{
+		"by a dot":           {text: `operations.db.phase == "Failed"`, operations: "db", keys: "phase Failed"},
+		"by an index":        {text: `operations["db-1"].outputs["a.b"] == "x"`, operations: "db-1", keys: "outputs a.b x"},
+		"asking first":       {text: `has(operations.db) && "k" in operations.web.outputs`, operations: "db web", keys: "outputs k"},
+		"optionally":         {text: `operations.?db.?outputs.?k.orValue("n") == "n" && operations[?"web"].hasValue()`, operations: "db web", keys: "outputs k n"},
+		"in a loop":          {text: `["a"].all(x, operations.db.outputs.list.contains(x))`, operations: "db", keys: "list outputs a"},
+		"once":               {text: `operations.a.total > 0 && operations.a.failed == 0`, operations: "a", keys: "total failed"},
+		"all of them":        {text: `operations.size() == 0`, whole: true},
+		"by a computed name": {text: `operations["d" + "b"].phase == "x"`, whole: true, keys: "d b x phase"},
+		"children":           {text: `children.all(c, children[c].ready)`, children: true, keys: "ready"},
+		"a literal":          {text: "true"},
+	}
+	for name, c := range cases {
+		condition, err := Compile(c.text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var names, keys []string
+		for _, m := range condition.Mentions() {
+			names, keys = append(names, m.Operation), m.Keys
+		}
+		if strings.Join(names, " ") != c.operations || condition.Whole() != c.whole || condition.Children() != c.children {
+			t.Errorf("%s: mentions %v, whole %t, children %t", name, names, condition.Whole(), condition.Children())
+		}
+		for _, key := range strings.Fields(c.keys) {
+			if len(names) > 0 && !slices.Contains(keys, key) {
+				t.Errorf("%s: does not see %q, only %v", name, key, keys)
 			}
 		}
 	}

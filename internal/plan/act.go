@@ -63,25 +63,34 @@ func act(w *Workflow, l *saga.Ledger, k, n int, sights Sights) (ChildAction, boo
 			action.Do = Delete
 			return action, true
 		}
+		if s.Deleting && s.Asked < attempt && l.Retries[i] == saga.None { // the next try of undoing
+			action.Do = Raise
+			return action, true
+		}
 	}
 	return action, false
 }
 
 // Wants reports whether the ledger wants the child of instance i to exist. A child that nobody wants was ordered by somebody
-// whose order did not become durable, and is deleted. The ledger must be the newest there is.
-func Wants(l *saga.Ledger, i int) bool {
-	return l.Ordered(i) && l.Phases[i] != saga.Undone
+// whose order did not become durable, or is a Run of which the story is forgotten, and is deleted. The ledger must be the
+// newest there is.
+func Wants(w *Workflow, l *saga.Ledger, i int) bool {
+	return l.Ordered(i) && l.Phases[i] != saga.Undone && !(l.Compact && w.ops[l.OpOf(i)].child == KindRun)
 }
 
 // Confirm lists the instances whose absence must be confirmed by a live read before Advance may call them undone.
 func Confirm(w *Workflow, l *saga.Ledger, sights Sights) []int {
 	var out []int
 	for k := range w.ops {
-		if l.OpCounts(k)[saga.Undoing] == 0 {
+		left := saga.NumPhases // while others are undone, what was left over may go after all
+		if l.Phase == saga.RunUndoing {
+			left = saga.UndoFailed
+		}
+		if c := l.OpCounts(k); c[saga.Undoing] == 0 && (left == saga.NumPhases || c[left] == 0) {
 			continue
 		}
 		for n := range w.ops[k].count {
-			if i := l.Instance(k, n); l.Phases[i] == saga.Undoing && !sights[i].Exists {
+			if i := l.Instance(k, n); (l.Phases[i] == saga.Undoing || l.Phases[i] == left) && !sights[i].Exists {
 				out = append(out, i)
 			}
 		}

@@ -19,6 +19,7 @@ type stage struct {
 	w      *Workflow
 	l      *saga.Ledger
 	sights Sights
+	asked  Requests
 	now    time.Time
 	begun  time.Time
 	wake   time.Time
@@ -42,7 +43,7 @@ func (s *stage) at(after time.Duration) *stage {
 	s.Helper()
 	s.now = s.begun.Add(after)
 	var err error
-	if s.l, s.wake, err = Advance(s.w, s.l, s.sights, s.now); err != nil {
+	if s.l, s.wake, err = Advance(s.w, s.l, s.sights, s.asked, s.now); err != nil {
 		s.Fatal(err)
 	}
 	return s
@@ -235,8 +236,11 @@ func TestAttemptTimeout(t *testing.T) {
 		}},
 		"each attempt has its own": {"", func(s *stage) {
 			s.see("a/0", going).at(0).at(11 * time.Second).want("Running: a/0 Retrying")
-			s.at(12 * time.Second).want("Running: a/0 Running").wakes(23 * time.Second)
-			s.see("a/0", going).at(13 * time.Second).at(23 * time.Second).want("Failed: a/0 Failed")
+			s.at(12 * time.Second).want("Running: a/0 Running")
+			again := going
+			again.Asked, again.Answered = 2, 2
+			s.see("a/0", going).at(12 * time.Second).wakes(-1) // it has not taken it up
+			s.see("a/0", again).at(12 * time.Second).wakes(23 * time.Second).at(23 * time.Second).want("Failed: a/0 Failed")
 			if s.l.Reason(0) != string(fault.ReasonTimedOut) || !strings.Contains(s.l.Ops[0].Message, "within 10s; last seen: it is being made") {
 				s.Errorf("it reads %q", s.l.Ops[0].Message)
 			}
@@ -339,11 +343,11 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestOrderOfStarts: longest remaining path first, then declaration, then keys as they are listed.
+// TestOrderOfStarts: longest remaining path first, then declaration, then key.
 func TestOrderOfStarts(t *testing.T) {
 	s := newStage(t, "parallelLimit: 1\n"+ops(
 		server("short", ""),
-		`{name: keys, type: ServerBatch, serverBatch: {forEach: [{key: z}, {key: a}], template: {spec: {providerRef: {name: p}}}}}`,
+		`{name: keys, type: ServerBatch, serverBatch: {forEach: [{key: z}, {key: a}, {key: "10"}, {key: "9"}], template: {spec: {providerRef: {name: p}}}}}`,
 		server("long", ""), server("mid", ", dependsOn: [{operation: long}]"), server("end", ", dependsOn: [{operation: mid}]")))
 	var order []string
 	for n := 0; s.l.Phase == saga.RunRunning && n < 20; n++ {
@@ -356,7 +360,7 @@ func TestOrderOfStarts(t *testing.T) {
 		}
 		s.at(time.Duration(n) * time.Second)
 	}
-	if got, want := strings.Join(order, " "), "long/0 mid/0 short/0 keys/z keys/a end/0"; got != want {
+	if got, want := strings.Join(order, " "), "long/0 mid/0 short/0 keys/9 keys/10 keys/a keys/z end/0"; got != want {
 		t.Errorf("started in the order %s, want %s", got, want)
 	}
 }
@@ -368,24 +372,26 @@ func TestWorkflowTimeout(t *testing.T) {
 		play func(s *stage)
 	}{
 		"ends what runs and what waits": {"", "timeout: 60s\n" + ops(server("a", ""), server("b", ", dependsOn: [{operation: a}]")), func(s *stage) {
-			s.see("a/0", going).at(time.Second).wakes(61 * time.Second).at(61*time.Second - 1).want("Running: a/0 Running, b/0 Pending")
+			s.see("a/0", Sight{Queued: true, Asked: 1}).at(time.Hour).wakes(-1) // it counts from the end of the first queue
+			s.begun = s.begun.Add(time.Hour)
+			s.see("a/0", going).at(0).wakes(61 * time.Second).at(61*time.Second - 1).want("Running: a/0 Running, b/0 Pending")
 			s.at(61 * time.Second).want("Failed: a/0 Failed, b/0 Omitted").wakes(-1)
-			if !strings.Contains(s.l.Ops[0].Message, "the workflow did not end within 1m0s") {
-				s.Errorf("it reads %q", s.l.Ops[0].Message)
+			if !strings.Contains(s.l.Ops[0].Message, "the time of the workflow was over") || !strings.Contains(s.l.Cause.Message, "did not end within 1m0s; running: a") {
+				s.Errorf("it reads %q, %q", s.l.Ops[0].Message, s.l.Cause.Message)
 			}
 		}},
 		"rolls back where the operation says so": {"", "timeout: 60s\n" + ops(server("a", ", onFailure: Rollback")), func(s *stage) {
-			s.see("a/0", going).at(61 * time.Second).want("Undoing: a/0 Undoing")
+			s.see("a/0", going).at(0).at(61 * time.Second).want("Undoing: a/0 Undoing")
 		}},
-		"rolls back where nothing runs and the workflow says so": {"", "suspend: true\nonFailure: Rollback\ntimeout: 60s\n" + ops(server("a", "")), func(s *stage) {
-			s.edit(func(spec *v1alpha1.BatchWorkflowSpec) { spec.Suspend = false })
-			s.at(61 * time.Second).want("RolledBack: a/0 Omitted")
+		"rolls back where nothing failed and the workflow says so": {"", "parallelLimit: 1\nonFailure: Rollback\ntimeout: 60s\n" +
+			ops(server("a", ""), server("b", ", onFailure: Ignore, dependsOn: [{operation: a}]")), func(s *stage) {
+			s.see("a/0", going).at(0).see("a/0", ready).see("b/0", going).at(time.Second).at(61 * time.Second).want("Undoing: a/0 Succeeded, b/0 Undoing")
 		}},
 		"an end in the same look wins": {"", "timeout: 60s\n" + ops(server("a", "")), func(s *stage) {
 			s.see("a/0", ready).at(time.Hour).want("Succeeded: a/0 Succeeded")
 		}},
 		"can be set and taken away at any time": {"it acts at once when changed", ops(server("a", "")), func(s *stage) {
-			s.see("a/0", going).at(time.Hour).want("Running: a/0 Running").wakes(-1)
+			s.see("a/0", going).at(0).at(time.Hour).want("Running: a/0 Running").wakes(-1)
 			s.edit(func(spec *v1alpha1.BatchWorkflowSpec) {
 				spec.Timeout = &metav1.Duration{Duration: 2 * time.Hour}
 			})

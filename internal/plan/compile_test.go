@@ -237,13 +237,13 @@ func play(w *Workflow) (saga.RunPhase, error) {
 	l, err := w.Start(now.Unix())
 	for n := 0; err == nil && n < 20 && !l.Phase.Terminal(); n++ {
 		sights := Sights{}
-		if l, _, err = Advance(w, l, sights, now); err != nil {
+		if l, _, err = Advance(w, l, sights, nil, now); err != nil {
 			break
 		}
 		for _, action := range Act(w, l, sights) {
 			sights[action.Instance] = Sight{Exists: true, Ready: true, UID: "u", Outputs: map[string]string{"k": "v"}}
 		}
-		l, _, err = Advance(w, l, sights, now)
+		l, _, err = Advance(w, l, sights, nil, now)
 		now = now.Add(time.Second)
 	}
 	if err != nil {

@@ -20,6 +20,14 @@ func (c *compiler) expand() bool {
 		if op.policy == "" {
 			op.policy = c.out.spec.OnFailure
 		}
+		if op.policy == "" {
+			op.policy = v1alpha1.FailureFail
+		}
+		for _, policy := range []*v1alpha1.UndoPolicy{c.out.spec.Undo, spec.Undo} {
+			if policy != nil {
+				op.undo = *policy
+			}
+		}
 		if _, taken := c.out.index[spec.Name]; !taken {
 			c.out.index[spec.Name] = k
 		}
@@ -29,6 +37,7 @@ func (c *compiler) expand() bool {
 			continue
 		}
 		c.size(op)
+		c.rank(op)
 		op.first = total
 		total += op.count
 	}
@@ -189,8 +198,8 @@ func (c *compiler) resolveTarget(k int, op *operation, target *v1alpha1.Operatio
 	case c.out.ops[from].child != KindServer:
 		invalid("%q is a %s, and only a ServerBatch has servers", target.Operation, c.out.ops[from].Type)
 		return
-	case !c.hardBefore(from, k):
-		invalid("add %q, whose servers are meant, to dependsOn with type Hard", target.Operation)
+	case !c.hardBefore(from, k, op.child == KindTaskService || target.Key != ""):
+		invalid("add %q, whose servers are meant, to dependsOn with type Hard%s", target.Operation, matchAll(op, target))
 		return
 	}
 	servers := &c.out.ops[from]
@@ -206,6 +215,14 @@ func (c *compiler) resolveTarget(k int, op *operation, target *v1alpha1.Operatio
 	if len(op.targets) == 0 {
 		invalid("%q has no server with the key %q", target.Operation, target.Key)
 	}
+}
+
+// matchAll completes advice where instances are not one a server.
+func matchAll(op *operation, target *v1alpha1.OperationTarget) string {
+	if op.child == KindTaskService || target.Key != "" {
+		return " and match All"
+	}
+	return ""
 }
 
 // nameChildren gives every instance that has a child its name, which is fixed for ever.

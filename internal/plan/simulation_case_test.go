@@ -41,6 +41,7 @@ func randomWorkflow(rng *rand.Rand) *v1alpha1.BatchWorkflow {
 		m.edges(shape, k)
 		m.fill(k)
 		m.limits(k)
+		m.condition(k)
 	}
 	if m.chance(30) {
 		rng.Shuffle(n, func(i, j int) { m.ops[i], m.ops[j] = m.ops[j], m.ops[i] })
@@ -49,6 +50,12 @@ func randomWorkflow(rng *rand.Rand) *v1alpha1.BatchWorkflow {
 	flow.Spec = v1alpha1.BatchWorkflowSpec{ParallelLimit: int32(1 + rng.IntN(n+2)), OnFailure: m.policy(), Operations: m.ops, Suspend: m.chance(5)}
 	if m.chance(15) {
 		flow.Spec.Timeout = &metav1.Duration{Duration: m.between(time.Second, time.Minute).Round(time.Second)}
+	}
+	if m.chance(30) {
+		flow.Spec.Undo = m.undo()
+	}
+	if m.chance(10) {
+		flow.Spec.TTLAfterFinished = &metav1.Duration{Duration: m.between(0, 30*time.Second)}
 	}
 	for _, op := range m.ops {
 		if op.Wait != nil && op.Wait.Duration.Duration%time.Second != 0 {
@@ -59,20 +66,61 @@ func randomWorkflow(rng *rand.Rand) *v1alpha1.BatchWorkflow {
 }
 
 func (m *maker) policy() v1alpha1.FailurePolicy {
-	if m.chance(55) {
+	switch {
+	case m.chance(50):
 		return v1alpha1.FailureRollback
+	case m.chance(30):
+		return v1alpha1.FailureContinue
+	case m.chance(30):
+		return v1alpha1.FailureIgnore
 	}
 	return v1alpha1.FailureFail
+}
+
+func (m *maker) undo() *v1alpha1.UndoPolicy {
+	policy := &v1alpha1.UndoPolicy{}
+	if m.chance(60) {
+		policy.Retry = &v1alpha1.RetryPolicy{Limit: int32(1 + m.rng.IntN(3)), Backoff: v1alpha1.Backoff{Duration: &metav1.Duration{Duration: m.between(0, 2*time.Second)}}}
+	}
+	if m.chance(30) {
+		policy.Timeout = &metav1.Duration{Duration: m.between(time.Second, 8*time.Second).Round(time.Second)}
+	}
+	return policy
+}
+
+// condition makes what an operation does depend on how another one ended.
+func (m *maker) condition(k int) {
+	op := &m.ops[k]
+	if len(op.DependsOn) == 0 || !m.chance(8) {
+		return
+	}
+	on := op.DependsOn[m.rng.IntN(len(op.DependsOn))]
+	if on.Match == v1alpha1.MatchSameIndex || on.Operation == "absent" {
+		return
+	}
+	op.When = []string{
+		`operations.` + on.Operation + `.phase == "Succeeded"`, `operations.` + on.Operation + `.failed > 0`,
+		`operations.` + on.Operation + `.outputs.token.size() > 1000`, // fails where there is none
+	}[m.rng.IntN(3)]
 }
 
 // edges adds what operation k depends on, among those before it.
 func (m *maker) edges(shape, k int) {
 	add := func(from int) {
 		edge := v1alpha1.EdgeHard
-		if m.chance(25) {
+		switch {
+		case m.chance(20):
 			edge = v1alpha1.EdgeSoft
+		case m.chance(6):
+			edge = v1alpha1.EdgeOptional
 		}
 		m.depend(k, from, edge)
+		if deps := m.ops[k].DependsOn; m.chance(20) {
+			deps[len(deps)-1].Match = v1alpha1.MatchSameIndex
+		}
+	}
+	if m.chance(3) {
+		m.ops[k].DependsOn = append(m.ops[k].DependsOn, v1alpha1.Dependency{Operation: "absent", Type: v1alpha1.EdgeOptional})
 	}
 	switch {
 	case k == 0:
@@ -108,7 +156,7 @@ func (m *maker) depend(k, from int, edge v1alpha1.EdgeType) {
 	deps := m.ops[k].DependsOn
 	if n := slices.IndexFunc(deps, func(d v1alpha1.Dependency) bool { return d.Operation == m.ops[from].Name }); n >= 0 {
 		if edge == v1alpha1.EdgeHard {
-			deps[n].Type = edge
+			deps[n].Type, deps[n].Match = edge, v1alpha1.MatchAll
 		}
 		return
 	}
@@ -200,6 +248,9 @@ func (m *maker) reference(k int) (name, ref string) {
 		return "", ""
 	}
 	name = m.ops[k].DependsOn[m.rng.IntN(len(m.ops[k].DependsOn))].Operation
+	if name == "absent" {
+		return "", ""
+	}
 	from := slices.IndexFunc(m.ops, func(op v1alpha1.Operation) bool { return op.Name == name })
 	if m.ops[from].Wait != nil {
 		return "", ""
@@ -229,6 +280,12 @@ func (m *maker) limits(k int) {
 	if m.chance(30) {
 		op.OnFailure = m.policy()
 	}
+	if m.chance(10) {
+		op.TotalTimeout = &metav1.Duration{Duration: m.between(2*time.Second, 10*time.Second).Round(time.Second)}
+	}
+	if m.chance(10) {
+		op.Undo = m.undo()
+	}
 }
 
 // randomLeaf makes what becomes of one instance's child. bad is how likely an attempt fails, in percent.
@@ -254,6 +311,9 @@ func (m *maker) leaf(flow *v1alpha1.BatchWorkflow, op *v1alpha1.Operation, i, ba
 func (m *maker) way(f *leaf, i int) *leaf {
 	f.stuck = m.chance(6)
 	f.freed = f.stuck && m.chance(30)
+	if f.stuck && m.chance(50) {
+		f.yields = int32(2 + m.rng.IntN(4))
+	}
 	f.outputs = map[string]string{
 		outputAddresses: fmt.Sprintf("10.0.0.%d", i),
 		"token":         fmt.Sprintf(`%d"; $(reboot) ${operations.op0.outputs.token} %s`, i, strings.Repeat("é", m.rng.IntN(3))),

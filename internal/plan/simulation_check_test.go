@@ -3,6 +3,8 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +19,9 @@ type checks struct {
 	problem error // the first one found
 
 	opOf      []int
-	preds     [][]saga.Pred // by operation
-	rests     [][]int       // by operation: what depends on it, directly or not
-	succeeded []bool        // by instance: its success was durable at some time
+	needs     [][]need // by instance: what it waits for
+	rests     [][]int  // by instance: what depends on it, directly or not
+	succeeded []bool   // by instance: its success was durable at some time
 	finished  []bool
 	limits    []int // by instance: the limit in force when it was started
 }
@@ -32,35 +34,13 @@ func (c *checks) fail(format string, args ...any) error {
 	return err
 }
 
-// learn takes the graph from the ledger's own copy of it.
-func (c *checks) learn(l *saga.Ledger) {
-	c.succeeded, c.finished, c.limits = make([]bool, l.N()), make([]bool, l.N()), make([]int, l.N())
-	c.rests = make([][]int, len(l.Ops))
-	for k := range l.Ops {
-		c.preds = append(c.preds, l.Ops[k].Preds)
-		for range l.Ops[k].Count {
-			c.opOf = append(c.opOf, k)
-		}
-	}
-	for k := range l.Ops {
-		reached := map[int]bool{k: true}
-		for grew := true; grew; {
-			grew = false
-			for other := range l.Ops {
-				for _, p := range c.preds[other] {
-					if reached[int(p.Op)] && !reached[other] {
-						reached[other], grew = true, true
-						c.rests[k] = append(c.rests[k], other)
-					}
-				}
-			}
-		}
-	}
-}
-
 // reach holds, for each phase, what the table allows in any number of steps.
 var reach = closure(saga.NumPhases, saga.CanMove)
 var reachRun = closure(saga.NumRunPhases, saga.CanMoveRun)
+
+// reachAsked holds what it allows when somebody asked for another try.
+var reachAsked = closure(saga.NumPhases, func(a, b saga.Phase) bool { return saga.CanMove(a, b) || saga.CanRepeat(a, b) })
+var reachRunAsked = closure(saga.NumRunPhases, func(a, b saga.RunPhase) bool { return saga.CanMoveRun(a, b) || saga.CanReopen(a, b) })
 
 func closure[P saga.Phase | saga.RunPhase](n P, can func(a, b P) bool) map[[2]P]bool {
 	out := map[[2]P]bool{}
@@ -88,16 +68,19 @@ func (c *checks) recorded(o *operator, read, next *saga.Ledger) {
 	if c.opOf == nil {
 		c.learn(read)
 	}
-	started := 0
+	started, asked, reached := 0, c.asked(old, read), reach
+	if asked {
+		reached = reachAsked
+	}
 	for i, to := range read.Phases {
 		from := saga.Pending
 		if old != nil {
 			from = old.Phases[i]
-			if read.Attempts[i] < old.Attempts[i] || to == saga.Running && from == saga.Retrying && read.Attempts[i] == old.Attempts[i] {
+			if read.Attempts[i] < old.Attempts[i] && !read.Compact || to == saga.Running && from == saga.Retrying && read.Attempts[i] == old.Attempts[i] {
 				c.fail("I4: attempts of instance %d go from %d to %d", i, old.Attempts[i], read.Attempts[i])
 			}
 		}
-		if !reach[[2]saga.Phase{from, to}] {
+		if !reached[[2]saga.Phase{from, to}] {
 			c.fail("I4: instance %d goes from %s to %s", i, from, to)
 		}
 		if isLive(to) && !isLive(from) {
@@ -105,10 +88,10 @@ func (c *checks) recorded(o *operator, read, next *saga.Ledger) {
 			c.limits[i] = o.workflow.limit()
 		}
 		c.believed(old, read, i)
-		if from == saga.Pending && read.Attempts[i] > 0 {
-			c.started(read, i)
+		if old != nil && old.Attempts[i] == 0 && read.Attempts[i] > 0 || old == nil && read.Attempts[i] > 0 {
+			c.started(o.workflow, read, i)
 		}
-		c.succeeded[i] = c.succeeded[i] || to == saga.Succeeded
+		c.succeeded[i] = c.succeeded[i] || to == saga.Succeeded || to == saga.Skipped
 		c.finished[i] = c.finished[i] || to.Terminal()
 	}
 	counts := read.Counts()
@@ -120,14 +103,39 @@ func (c *checks) recorded(o *operator, read, next *saga.Ledger) {
 	}
 }
 
+// asked reports whether a request was acted on.
+func (c *checks) asked(old, read *saga.Ledger) bool {
+	if old == nil || maps.Equal(old.Handled, read.Handled) {
+		return false
+	}
+	switch {
+	case read.Refusal != "":
+		c.w.visited.see("request refused")
+	case old.Phase.Terminal() && read.Phase == saga.RunRunning:
+		c.w.visited.see("run goes on")
+	case old.Phase.Terminal() && read.Phase == saga.RunUndoing:
+		c.w.visited.see("undone after its end")
+	}
+	return true
+}
+
 // believed looks whether what is now held for true about a child was ever so.
 func (c *checks) believed(old, read *saga.Ledger, i int) {
 	f, failed := c.w.leaves[i], int32(read.Attempts[i])
 	if old == nil || old.Phases[i] == read.Phases[i] && old.Attempts[i] == read.Attempts[i] {
 		return
 	}
+	if read.Phases[i] == saga.Skipped {
+		c.w.visited.see("skipped by its condition")
+	}
+	c.inTime(old, read, i)
 	switch read.Phases[i] {
 	case saga.Undone:
+		if old.Phases[i] == saga.UndoFailed {
+			c.w.visited.see("undone after it had failed")
+		} else if read.Tries[i] > 1 {
+			c.w.visited.see("undone at another try")
+		}
 		if h := c.childOf(i); h.live() != nil && !f.byStale {
 			c.fail("I10: %s is held to be gone and exists", h.name)
 		}
@@ -143,6 +151,21 @@ func (c *checks) believed(old, read *saga.Ledger, i int) {
 	}
 }
 
+// inTime looks whether an attempt had its time before it was over: that of its queue, and that for which the run was held, do
+// not count.
+func (c *checks) inTime(old, read *saga.Ledger, i int) {
+	f, spec := c.w.leaves[i], c.w.flow.Spec.Operations[c.opOf[i]]
+	if read.Reason(i) != string(fault.ReasonTimedOut) || old.Phases[i] != saga.Running || f.vanished+f.stale > 0 || spec.Timeout == nil ||
+		f.told < toldWorking || f.attempt != int32(read.Attempts[i]) || spec.TotalTimeout != nil || c.w.flow.Spec.Timeout != nil {
+		return
+	}
+	held := time.Duration(max(read.Held-f.heldAt, 0)) * time.Second
+	whole := time.Second * time.Duration(1+2*(c.w.suspends-f.suspends)) // the ledger keeps whole seconds
+	if had := c.w.now.Sub(f.worksAt) - held + whole; had < spec.Timeout.Duration {
+		c.fail("an attempt of instance %d that had %s is said to have had %s", i, had, spec.Timeout.Duration)
+	}
+}
+
 func (c *checks) childOf(i int) *history {
 	for _, h := range c.w.children {
 		if h.instance == i {
@@ -153,11 +176,22 @@ func (c *checks) childOf(i int) *history {
 }
 
 func (c *checks) compareRuns(old, read *saga.Ledger) {
-	if !reachRun[[2]saga.RunPhase{old.Phase, read.Phase}] {
+	reached, asked := reachRun, !maps.Equal(old.Handled, read.Handled)
+	if asked {
+		reached = reachRunAsked
+	}
+	if !reached[[2]saga.RunPhase{old.Phase, read.Phase}] {
 		c.fail("I4: the run goes from %s to %s", old.Phase, read.Phase)
 	}
-	if old.Phase.Terminal() {
+	if read.Compact && !old.Compact {
+		c.w.visited.see("story forgotten")
+		return
+	}
+	if old.Phase.Terminal() && !asked {
 		c.fail("I14: something is written about a run that is over: %s", old.Phase)
+	}
+	if old.Cause.Reason != "" && read.Cause != old.Cause && !asked {
+		c.fail("the cause was %+v, and is now %+v", old.Cause, read.Cause)
 	}
 	for k := range old.Ops {
 		for key, value := range old.Ops[k].Outputs {
@@ -171,7 +205,7 @@ func (c *checks) compareRuns(old, read *saga.Ledger) {
 func isLive(p saga.Phase) bool { return p == saga.Running || p == saga.Retrying || p == saga.Undoing }
 
 // started looks at an instance that is ordered for the first time.
-func (c *checks) started(l *saga.Ledger, i int) {
+func (c *checks) started(w *Workflow, l *saga.Ledger, i int) {
 	if l.Phases[i] == saga.Undone {
 		return // without a child and over at once: the whole way there and back is in this record
 	}
@@ -181,15 +215,22 @@ func (c *checks) started(l *saga.Ledger, i int) {
 		}
 	}
 	for j, phase := range l.Phases {
-		if phase == saga.Failed || phase == saga.Unknown {
+		policy := w.ops[c.opOf[j]].policy
+		if (phase == saga.Failed || phase == saga.Unknown) && (policy == v1alpha1.FailureFail || policy == v1alpha1.FailureRollback) {
 			c.fail("%s[%s] is started although %s[%s] is %s: %s", l.Ops[c.opOf[i]].Name, l.Key(i), l.Ops[c.opOf[j]].Name, l.Key(j), phase, l.Reason(j))
 		}
 	}
-	for _, p := range c.preds[c.opOf[i]] {
-		for n := range int(l.Ops[p.Op].Count) {
-			if phase := l.Phases[l.Instance(int(p.Op), n)]; !phase.Terminal() || !p.Soft && phase != saga.Succeeded {
-				c.fail("I5: instance %d is started while %q, which it depends on, is %s", i, l.Ops[p.Op].Name, phase)
-			}
+	if l.Stop != saga.StopNone {
+		c.fail("%s[%s] is started although the run was stopped: %s", l.Ops[c.opOf[i]].Name, l.Key(i), l.Cause.Message)
+	}
+	for _, before := range c.needs[i] {
+		if phase := l.Phases[before.instance]; !phase.Terminal() || !before.soft && phase != saga.Succeeded && phase != saga.Skipped {
+			c.fail("I5: instance %d is started while %d, which it depends on, is %s", i, before.instance, phase)
+		}
+	}
+	for _, p := range l.Ops[c.opOf[i]].Preds {
+		if counts := l.OpCounts(int(p.Op)); counts.Settled() < counts.Total() {
+			c.w.visited.see("started before its operation's predecessor had ended")
 		}
 	}
 }
@@ -208,12 +249,9 @@ func (c *checks) creating(o *operator, action ChildAction) {
 		w.visited.see("stale deed: created while " + phase.String())
 		return
 	}
-	for _, p := range c.preds[c.opOf[i]] {
-		op := &w.durable.Ops[p.Op]
-		for j := op.First; j < op.First+op.Count; j++ {
-			if !c.finished[j] || !p.Soft && !c.succeeded[j] {
-				c.fail("I5: %s is created and the success of %q is not durable", action.Name, op.Name)
-			}
+	for _, before := range c.needs[i] {
+		if !c.finished[before.instance] || !before.soft && !c.succeeded[before.instance] {
+			c.fail("I5: %s is created and the success of instance %d is not durable", action.Name, before.instance)
 		}
 	}
 	if f.created > f.vanished+f.stale {
@@ -278,7 +316,7 @@ func (c *checks) raising(o *operator, action ChildAction) {
 func (c *checks) deleting(o *operator, h *history, stray bool) {
 	phase := c.w.durable.Phases[h.instance]
 	switch {
-	case stray && Wants(c.w.durable, h.instance):
+	case stray && Wants(o.workflow, c.w.durable, h.instance):
 		c.fail("I13: %s is deleted as a stray by %s, and its instance is %s", h.name, o.name, phase)
 	case stray:
 		c.w.visited.see("stale deed reversed")
@@ -293,10 +331,8 @@ func (c *checks) deleting(o *operator, h *history, stray bool) {
 		case saga.Undone, saga.Irreversible:
 			continue
 		}
-		for _, k := range c.rests[c.opOf[h.instance]] {
-			if c.opOf[other.instance] == k && other.live() != nil {
-				c.fail("I7: %s is deleted before %s, which rests on it", h.name, other.name)
-			}
+		if other.live() != nil && slices.Contains(c.rests[h.instance], other.instance) {
+			c.fail("I7: %s is deleted before %s, which rests on it", h.name, other.name)
 		}
 	}
 }
@@ -309,89 +345,8 @@ func (c *checks) advanced(o *operator, before *saga.Ledger) {
 	if c.w.rng.IntN(8) > 0 || c.w.flow.Annotations["short-waits"] != "" {
 		return
 	}
-	again, _, err := Advance(c.w.broken.engine(o.workflow, o.next), o.next, o.sights, c.w.now)
+	again, _, err := Advance(c.w.broken.engine(o.workflow, o.next), o.next, o.sights, o.asked(), c.w.now)
 	if err != nil || again != o.next {
 		c.fail("Advance is not at a fixed point: %v", err)
-	}
-}
-
-// told looks at what people read.
-func (c *checks) told(o *operator) {
-	status := Summarise(o.workflow, o.ledger, o.sights)
-	text, err := json.Marshal(status)
-	if err != nil || len(text) > 32<<10 || len(status.Operations) > 64 || len(status.Leftovers) > 64 {
-		c.fail("the summary has %d operations and %d bytes: %v", len(status.Operations), len(text), err)
-	}
-	if err := Verdict(o.workflow, o.ledger, time.Second); err != nil && len(err.Error()) > 1<<10 {
-		c.fail("the verdict is %d bytes long", len(err.Error()))
-	}
-}
-
-// describe says where the durable ledger stands.
-func (c *checks) describe() string {
-	l := c.w.durable
-	if l == nil {
-		return "nothing was recorded"
-	}
-	lines := []string{l.Phase.String()}
-	for i, phase := range l.Phases {
-		lines = append(lines, fmt.Sprintf("%s[%s] %s %d %s", l.Ops[l.OpOf(i)].Name, l.Key(i), phase, l.Attempts[i], l.Reason(i)))
-	}
-	for _, h := range c.w.children {
-		if live := h.live(); live != nil {
-			lines = append(lines, fmt.Sprintf("%s of %s exists, leaving %v", h.name, h.name, live.GetDeletionTimestamp() != nil))
-		}
-	}
-	return strings.Join(lines, "\n  ")
-}
-
-// end looks at a world in which nothing happens any more.
-func (c *checks) end(operators []*operator) {
-	l := c.w.durable
-	if l == nil || !l.Phase.Terminal() {
-		c.fail("I11: the workflow has not ended and nothing wakes anybody: %s", c.describe())
-		return
-	}
-	counts := l.Counts()
-	if counts.Live()+counts[saga.Pending] > 0 {
-		c.fail("I11: it has ended and something runs: %s", c.describe())
-	}
-	switch l.Phase {
-	case saga.RunSucceeded:
-		if counts.Passed() != counts.Total() {
-			c.fail("I11: it succeeded without all: %s", c.describe())
-		}
-	case saga.RunRolledBack:
-		if counts[saga.Undone]+counts[saga.Irreversible]+counts[saga.Omitted]+counts[saga.Failed] != counts.Total() || counts[saga.UndoFailed] > 0 {
-			c.fail("I7: it is rolled back, and not all of it: %s", c.describe())
-		}
-	case saga.RunRollbackFailed:
-		left := Summarise(operators[0].workflow, l, operators[0].sights).Leftovers
-		if counts[saga.UndoFailed] == 0 || len(left) != int(min(counts[saga.UndoFailed], maxShown)) {
-			c.fail("I11: %d leftovers are listed: %s", len(left), c.describe())
-		}
-	}
-	for _, h := range c.w.children {
-		c.atRest(h, l.Phases[h.instance])
-	}
-	for _, o := range operators {
-		if len(Act(o.workflow, l, o.sights)) > 0 || len(o.strays) > 0 {
-			c.fail("I14: there is still something to do at rest")
-		}
-	}
-}
-
-// atRest looks at one child, or at its absence, when all is over.
-func (c *checks) atRest(h *history, phase saga.Phase) {
-	live, f := h.live(), c.w.leaf(h)
-	switch phase {
-	case saga.Undone, saga.Pending, saga.Omitted:
-		if live != nil && !(f.stuck && live.GetDeletionTimestamp() != nil) { // a stray's deletion may stall like any other
-			c.fail("I8: %s is left over, and its instance is %s", h.name, phase)
-		}
-	case saga.Succeeded:
-		if live == nil && f.vanished == 0 {
-			c.fail("I1: %s succeeded and is not there", h.name)
-		}
 	}
 }

@@ -29,6 +29,7 @@ type leaf struct {
 	recovers           bool     // what stalled goes on by itself some time later
 	stuck              bool     // its deletion stalls
 	freed              bool     // and goes through all the same later
+	yields             int32    // and goes through at this attempt; 0: at none
 	mute               bool     // it offers no outputs
 	outputs            map[string]string
 
@@ -42,7 +43,10 @@ type leaf struct {
 	stale    int       // how often somebody made it whose order was out of date
 	byStale  bool      // the present one was made so
 
-	stalledAt int32 // the last attempt that it said it failed
+	worksAt   time.Time // when this attempt left its queue
+	suspends  int       // how often it had been suspended or resumed then
+	heldAt    int32     // for how long the run had been held then
+	stalledAt int32     // the last attempt that it said it failed
 }
 
 // Stages of what is told.
@@ -67,10 +71,12 @@ func (w *world) due(h *history) (time.Time, bool) {
 	switch {
 	case live == nil:
 		return time.Time{}, false
+	case live.GetDeletionTimestamp() != nil && attemptOf(live) > f.attempt && f.told >= toldEnd:
+		return w.now, true
 	case live.GetDeletionTimestamp() != nil && w.held(h):
 		return w.now, !f.blocked
 	case live.GetDeletionTimestamp() != nil && f.stuck && f.told >= toldEnd:
-		return f.leaving.Add(f.going + time.Minute), f.freed
+		return f.leaving.Add(f.going + 2*time.Second), f.freed
 	case live.GetDeletionTimestamp() != nil:
 		return f.leaving.Add(f.going), true
 	case attemptOf(live) > f.attempt:
@@ -120,7 +126,10 @@ func (w *world) work(h *history) bool {
 		f.attempt, f.since, f.told = attemptOf(live), w.now, toldQueued
 		w.tell(h, false, false, fault.ReasonQueued, "2 of 2 places are taken")
 	case f.told == toldQueued:
-		f.told = toldWorking
+		f.told, f.worksAt, f.suspends = toldWorking, w.now, w.suspends
+		if f.heldAt = 0; w.durable != nil {
+			f.heldAt = w.durable.At(w.now.Unix()) - w.durable.Clock(w.now.Unix())
+		}
 		w.tell(h, false, false, fault.ReasonInProgress, "it is being made")
 	case f.told == toldWorking:
 		f.told = toldEnd
@@ -150,11 +159,17 @@ func (w *world) conclude(h *history, f *leaf) {
 
 // leave goes on with a deletion.
 func (w *world) leave(h *history, f *leaf) {
+	if f.told < toldEnd {
+		f.attempt = max(f.attempt, attemptOf(h.live())) // whatever it is asked for, it leaves
+	}
 	switch {
 	case w.held(h):
 		f.blocked = true
 		w.tell(h, false, false, fault.ReasonDeletionBlocked, "somebody uses it")
-	case f.stuck && f.told < toldEnd:
+	case f.told >= toldEnd && attemptOf(h.live()) > f.attempt: // asked to try its deletion again
+		f.attempt, f.leaving, f.told = attemptOf(h.live()), w.now, toldQueued
+		w.tell(h, false, false, fault.ReasonInProgress, "it is being deleted")
+	case f.stuck && f.told < toldEnd && (f.yields == 0 || f.attempt < f.yields):
 		f.told = toldEnd
 		w.visited.see("deletion stalled")
 		w.tell(h, false, true, fault.ReasonUnauthorized, "403: not allowed to delete it")

@@ -155,7 +155,7 @@ func (o *operator) observe() error {
 		if kid != h.live() {
 			w.visited.see("stale cache")
 		}
-		if i := o.workflow.Instance(h.name); i >= 0 && Wants(o.ledger, i) {
+		if i := o.workflow.Instance(h.name); i >= 0 && Wants(o.workflow, o.ledger, i) {
 			o.sights[i] = o.distort(i, Look(kid))
 		} else if kid.GetDeletionTimestamp() == nil {
 			o.strays = append(o.strays, kid)
@@ -196,10 +196,13 @@ func (o *operator) confirm() error {
 	return nil
 }
 
+// asked is what people ask for, as the cache shows the workflow.
+func (o *operator) asked() Requests { return RequestsIn(o.flow.Annotations) }
+
 func (o *operator) advance() (err error) {
 	before := o.ledger.Clone()
 	workflow := o.w.broken.engine(o.workflow, o.ledger)
-	o.next, o.wake, err = Advance(workflow, o.ledger, o.sights, o.w.now)
+	o.next, o.wake, err = Advance(workflow, o.ledger, o.sights, o.asked(), o.w.now)
 	if err != nil {
 		return o.w.checks.fail("I4: %v", err)
 	}

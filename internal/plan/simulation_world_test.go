@@ -45,6 +45,8 @@ type world struct {
 	taken    map[string]bool // names that foreign objects have
 	writes   []int64         // versions of all writes to children, ascending
 
+	suspends int // how often somebody suspended or resumed the workflow
+
 	leaves  map[int]*leaf // by instance
 	calm    bool          // no more faults
 	checks  checks

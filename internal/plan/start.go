@@ -28,14 +28,17 @@ func (a *advance) start() {
 		if a.l.OpCounts(k)[saga.Pending] == 0 {
 			continue
 		}
+		failed := a.l.OpCounts(k)[saga.Failed]
 		switch a.w.graph.Ready(k, a.outcomes) {
 		case dag.Omit:
 			a.omit(k)
 		case dag.Start:
-			room = a.startOperation(k, room)
+			if a.wanted(k) {
+				room = a.startOperation(k, room)
+			}
 		}
 		a.outcomes[k] = outcomeOf(a.l.OpCounts(k))
-		if a.l.OpCounts(k)[saga.Failed] > 0 {
+		if a.l.OpCounts(k)[saga.Failed] > failed {
 			return // its values are not to be had: the next pass ends what has not started
 		}
 	}
@@ -74,7 +77,25 @@ func (a *advance) startAgain() {
 func (a *advance) omit(k int) {
 	for n := range a.w.ops[k].count {
 		if i := a.l.Instance(k, n); a.l.Phases[i] == saga.Pending {
-			a.settle(i, saga.Omitted, "", "")
+			a.leaveOut(i, "", "")
+		}
+	}
+}
+
+// leaveOut ends an instance that can never start. One that did once, and was to be tried again, has failed.
+func (a *advance) leaveOut(i int, reason, message string) {
+	if a.l.Ordered(i) {
+		a.settle(i, saga.Failed, orInternal(a.l.Reason(i)), "what it needs did not succeed")
+		return
+	}
+	a.settle(i, saga.Omitted, reason, message)
+}
+
+// failPending ends instances that were not ordered: what they should do cannot be worked out.
+func (a *advance) failPending(k int, message string) {
+	for n := range a.w.ops[k].count {
+		if i := a.l.Instance(k, n); a.l.Phases[i] == saga.Pending {
+			a.settle(i, saga.Failed, string(fault.ReasonInvalid), message)
 		}
 	}
 }
@@ -83,18 +104,16 @@ func (a *advance) omit(k int) {
 func (a *advance) startOperation(k, room int) int {
 	op := &a.w.ops[k]
 	if ref, unknown := a.w.missing(a.l, k); unknown {
-		message := fmt.Sprintf("%s is not known: %q succeeded without this output on all its instances, or with outputs of more than %d bytes", ref, ref.Operation, saga.MaxOutputs)
-		for n := range op.count {
-			if i := a.l.Instance(k, n); a.l.Phases[i] == saga.Pending {
-				a.settle(i, saga.Failed, string(fault.ReasonInvalid), message)
-			}
-		}
+		a.failPending(k, fmt.Sprintf("%s is not known: %q succeeded without this output on all its instances, or with outputs of more than %d bytes, or was skipped", ref, ref.Operation, saga.MaxOutputs))
 		return room
 	}
 	instant := op.Type == v1alpha1.OperationWait && op.Wait.Duration.Duration == 0
-	for n := 0; n < op.count && room > 0; n++ {
-		i := a.l.Instance(k, n)
-		if a.l.Phases[i] != saga.Pending {
+	for m := range op.count {
+		i := a.l.Instance(k, op.nth(m))
+		if a.l.Phases[i] != saga.Pending || op.joins != nil && !a.joined(k, i) || room <= 0 {
+			if room <= 0 && op.joins == nil {
+				break // only those that are joined one by one may be omitted all the same
+			}
 			continue
 		}
 		a.order(i)

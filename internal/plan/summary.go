@@ -32,15 +32,32 @@ func Summarise(w *Workflow, l *saga.Ledger, sights Sights) v1alpha1.BatchWorkflo
 		Progress: fmt.Sprintf("%d/%d", counts.Passed(), counts.Total()),
 		Counts: &v1alpha1.WorkflowCounts{
 			Pending: counts[saga.Pending] + counts[saga.Retrying], Running: counts[saga.Running] + counts[saga.Undoing],
-			Succeeded: counts[saga.Succeeded], Failed: counts[saga.Failed] + counts[saga.Unknown] + counts[saga.UndoFailed],
-			Omitted: counts[saga.Omitted], Undone: counts[saga.Undone],
+			Succeeded: counts[saga.Succeeded], Skipped: counts[saga.Skipped],
+			Omitted: counts[saga.Omitted], Cancelled: counts[saga.Cancelled], Undone: counts[saga.Undone],
 		},
+		Handled:    l.Handled,
 		Run:        runInfo(l),
 		Operations: s.operations(),
 		Leftovers:  s.leftovers(),
 	}
+	status.Counts.Failed, status.Counts.FailedAllowed = w.failures(l)
 	fit(&status)
 	return status
+}
+
+// failures counts what failed, also what was undone since, and what of that is allowed to.
+func (w *Workflow) failures(l *saga.Ledger) (failed, allowed int32) {
+	c := l.Counts()
+	failed = l.Failures()
+	if failed == 0 {
+		return 0, 0
+	}
+	for k := range w.ops {
+		if w.ops[k].policy == v1alpha1.FailureIgnore && l.Phase != saga.RunUndoing && c[saga.Undone]+c[saga.UndoFailed] == 0 {
+			allowed += l.OpCounts(k)[saga.Failed] + l.OpCounts(k)[saga.Unknown]
+		}
+	}
+	return failed - allowed, allowed
 }
 
 // fit shortens the messages until the status is small enough, whatever characters they hold.
@@ -204,10 +221,7 @@ func (s *summary) waits(i int) v1alpha1.OperationStatus {
 		if counts.Settled() == counts.Total() {
 			continue
 		}
-		edge, phase := v1alpha1.EdgeHard, saga.Pending
-		if arc.Soft {
-			edge = v1alpha1.EdgeSoft
-		}
+		edge, phase := s.w.ops[k].edgeTo(s.l.Ops[arc.Op].Name), saga.Pending
 		if counts.Live() > 0 {
 			phase = saga.Running
 		}
@@ -221,6 +235,16 @@ func (s *summary) waits(i int) v1alpha1.OperationStatus {
 		status.WaitingFor = []v1alpha1.WaitingFor{{Limit: limit}}
 	}
 	return status
+}
+
+// edgeTo returns the type of the edge that leads to an operation.
+func (op *operation) edgeTo(name string) v1alpha1.EdgeType {
+	for _, d := range op.DependsOn {
+		if d.Operation == name && d.Type != "" {
+			return d.Type
+		}
+	}
+	return v1alpha1.EdgeHard
 }
 
 func (s *summary) childRef(i int) *v1alpha1.ChildRef {
@@ -246,6 +270,9 @@ func (s *summary) leftovers() (out []v1alpha1.Leftover) {
 func (s *summary) whyLeft(i int) string {
 	if s.l.Reason(i) == string(fault.ReasonDeletionBlocked) && !s.sights[i].Deleting {
 		return "something that rests on it could not be undone"
+	}
+	if s.l.Reason(i) == v1alpha1.ReasonCancelled {
+		return "undoing was aborted"
 	}
 	return s.sights[i].Message
 }

@@ -137,7 +137,7 @@ func TestSummaryIsBounded(t *testing.T) {
 			for i := range l.N() {
 				sights[i] = chatter(rng, seed, l.Phases[i] == saga.Undoing)
 			}
-			if l, _, err = Advance(w, l, sights, time.Unix(1_800_000_000+round*100, 0)); err == nil {
+			if l, _, err = Advance(w, l, sights, nil, time.Unix(1_800_000_000+round*100, 0)); err == nil {
 				longest = max(longest, bounded(t, w, l, sights))
 			}
 		}
@@ -256,8 +256,8 @@ func TestRootCause(t *testing.T) {
 		"not the clock": {"the time was up because b failed and a did not end", "timeout: 60s\n" + ops(server("a", ""), server("b", "")), func(s *stage) {
 			s.see("a/0", going).see("b/0", quota("for good")).at(time.Second).at(time.Hour)
 		}, `operation "b": QuotaExceeded: for good`},
-		"the clock alone": {"", "timeout: 60s\n" + ops(server("a", "")), func(s *stage) { s.see("a/0", going).at(time.Hour) },
-			`operation "a": TimedOut: the workflow did not end within 1m0s`},
+		"the clock alone": {"", "timeout: 60s\n" + ops(server("a", "")), func(s *stage) { s.see("a/0", going).at(0).at(time.Hour) },
+			`done: TimedOut: the workflow did not end within 1m0s; running: a`},
 	}
 	for name, c := range cases {
 		s := newStage(t, c.spec)

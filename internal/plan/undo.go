@@ -3,72 +3,96 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/saga"
 )
 
-// foldUndoing takes in what became of an instance that is being undone: its end is a confirmed absence, nothing less.
+// foldUndoing takes in what became of an instance that is being undone: its end is a confirmed absence, nothing less. What its
+// child said before this try was asked for is not about it.
 func (a *advance) foldUndoing(op *operation, i int) {
 	s := a.sights[i]
-	switch {
-	case s.Gone && op.Type == v1alpha1.OperationCommand:
-		a.settle(i, saga.Irreversible, "", "")
+	answered := s.Answered >= int32(a.l.Attempts[i])
+	switch limit := op.undo.Timeout; {
 	case s.Gone:
-		a.settle(i, saga.Undone, "", "")
-	case s.Deleting && s.Stalled:
-		a.settle(i, saga.UndoFailed, orInternal(s.Reason), s.Message)
+		a.settle(i, taken(op), "", "")
+	case a.l.Retries[i] != saga.None: // between two tries
+	case s.Deleting && s.Stalled && answered:
+		a.undoFailed(op, i, orInternal(s.Reason), s.Message)
+	case limit == nil:
+	case a.l.Begun[i] == saga.None:
+		a.own().Begin(i, a.now.Unix())
+	case a.spent(a.l.Begun[i], a.l.Spent[i], limit.Duration):
+		a.undoFailed(op, i, string(fault.ReasonTimedOut), timedOut("undoing", limit.Duration, s.Message))
 	}
 }
 
-// undo takes back what was made, in the reverse of the order that ran: an operation when all that rests on it is gone.
+// foldLeft takes in that something went after all that could not be undone in time.
+func (a *advance) foldLeft(op *operation, i int) {
+	if a.sights[i].Gone {
+		a.settle(i, taken(op), "", "")
+	}
+}
+
+// taken is the end of an instance whose child is gone.
+func taken(op *operation) saga.Phase {
+	if op.Type == v1alpha1.OperationCommand {
+		return saga.Irreversible
+	}
+	return saga.Undone
+}
+
+// undoFailed plans the next try, or gives up.
+func (a *advance) undoFailed(op *operation, i int, reason, message string) {
+	retry, tries := op.undo.Retry, int32(a.l.Tries[i])
+	if retry == nil || tries > retry.Limit {
+		a.settle(i, saga.UndoFailed, reason, message)
+		return
+	}
+	due := a.now.Add(pause(retry.Backoff, tries))
+	a.keep(a.own().PostponeUndo(i, ceilUnix(due), reason, message))
+}
+
+// undo takes back what was made, in the reverse of the order that ran: an instance when all that rests on it is gone.
 // Independent branches go side by side under the same limit. Suspending holds it too.
 func (a *advance) undo() {
-	if a.l.Phase != saga.RunUndoing || a.w.spec.Suspend || a.err != nil {
+	if a.l.Phase != saga.RunUndoing || a.err != nil {
 		return
 	}
-	counts := a.l.Counts()
-	room := a.w.limit() - int(counts.Live())
-	open := false
-	stuck := make([]int, len(a.w.ops)) // 1 + the operation that rests on this one and could not be undone; 0: there is none
-	for _, k32 := range slices.Backward(a.w.graph.Order()) {
-		k := int(k32)
-		rests := a.rests(k, stuck)
-		switch {
-		case !a.standing(k):
-		case rests:
-			open = true
-		case stuck[k] > 0:
-			a.leaveBehind(k, stuck[k]-1)
-		default:
-			room = a.undoOperation(k, room)
-			open = open || a.standing(k)
+	u := &undoing{advance: a, covers: make([]bool, a.l.N()), blocks: make([]int, a.l.N())}
+	switch {
+	case a.l.Stop == saga.StopAborted:
+		u.abandon()
+	case a.w.spec.Suspend:
+		return
+	default:
+		counts := a.l.Counts()
+		u.room = a.w.limit() - int(counts.Live())
+		for _, k := range slices.Backward(a.w.graph.Order()) {
+			u.operation(int(k))
+		}
+		if u.open {
+			return
 		}
 	}
-	if open {
-		return
-	}
+	u.leaveBehind()
 	end := saga.RunRolledBack
-	if counts = a.l.Counts(); counts[saga.UndoFailed] > 0 {
+	if counts := a.l.Counts(); counts[saga.UndoFailed] > 0 {
 		end = saga.RunRollbackFailed
 	}
 	a.setRun(end)
 }
 
-// rests reports whether something that depends on the operation still stands, and notes what can never be taken away from it.
-func (a *advance) rests(k int, stuck []int) (rests bool) {
-	for _, arc := range a.w.graph.Succs(k) {
-		switch above := int(arc.Op); {
-		case a.standing(above):
-			rests = true
-		case stuck[above] > 0:
-			stuck[k] = stuck[above]
-		case a.l.OpCounts(above)[saga.UndoFailed] > 0:
-			stuck[k] = above + 1
-		}
-	}
-	return rests
+// undoing is one pass over what is taken back. What it says of an instance holds for whatever it depends on too, also where
+// something in between never ran.
+type undoing struct {
+	*advance
+	room   int
+	open   bool   // something is under way, or will be
+	covers []bool // by instance: it, or what rests on it, is still to go
+	blocks []int  // by instance: 1 + the operation, it or above it, that could not be undone; 0: none
 }
 
 // stands reports whether an instance was ordered and not yet taken back: it may have an effect.
@@ -80,44 +104,83 @@ func (a *advance) stands(i int) bool {
 	return a.l.Phases[i] == saga.Undoing
 }
 
-func (a *advance) standing(k int) bool {
-	c := a.l.OpCounts(k)
-	if c[saga.Succeeded]+c[saga.Unknown]+c[saga.Undoing] > 0 {
-		return true
-	}
-	if c[saga.Failed]+c[saga.Cancelled] == 0 {
-		return false
-	}
-	for n := range a.w.ops[k].count { // these may have ended before they were ordered
-		if a.stands(a.l.Instance(k, n)) {
-			return true
+// operation goes on with one operation; all that depends on it was looked at before.
+func (u *undoing) operation(k int) {
+	op := &u.w.ops[k]
+	covered, blocked := u.above(k)
+	for n := range op.count {
+		i := u.l.Instance(k, n)
+		u.covers[i], u.blocks[i] = u.partners(op, n, covered, blocked)
+		switch {
+		case u.l.Phases[i] == saga.UndoFailed:
+			u.blocks[i] = k + 1
+		case !u.stands(i):
+		case u.l.Phases[i] == saga.Undoing:
+			u.again(i)
+			u.open, u.covers[i] = true, true
+		case u.blocks[i] > 0: // it stays
+		case u.covers[i]:
+			u.open = true
+		default:
+			u.takeBackInstance(op, i)
+			u.covers[i] = u.stands(i)
 		}
 	}
-	return false
 }
 
-func (a *advance) undoOperation(k, room int) int {
-	op := &a.w.ops[k]
-	for n := range op.count {
-		i := a.l.Instance(k, n)
-		if a.l.Phases[i] == saga.Undoing || !a.stands(i) {
+// above says of the edges that join all instances whether something above the operation is still to go, and what of it cannot.
+func (u *undoing) above(k int) (covered bool, blocked int) {
+	for _, arc := range u.w.graph.Succs(k) {
+		if arc.Same {
 			continue
 		}
-		switch {
-		case op.Type == v1alpha1.OperationCommand && a.overWith(i):
-			a.settle(i, saga.Irreversible, "", "")
-		case op.child == "":
-			a.takeBack(i)
-			a.settle(i, saga.Undone, "", "")
-		case room > 0:
-			a.takeBack(i)
-			if a.sights[i].UID == "" {
-				a.wakeAt(a.now) // no event may ever tell that there is nothing
-			}
-			room--
+		above := &u.w.ops[arc.Op]
+		for i := above.first; i < above.first+above.count; i++ {
+			covered, blocked = covered || u.covers[i], max(blocked, u.blocks[i])
 		}
 	}
-	return room
+	return covered, blocked
+}
+
+// partners adds the edges that join instances by key.
+func (u *undoing) partners(op *operation, n int, covered bool, blocked int) (bool, int) {
+	for _, edge := range op.joined {
+		if partner := edge.partner[n]; partner >= 0 {
+			covered, blocked = covered || u.covers[partner], max(blocked, u.blocks[partner])
+		}
+	}
+	return covered, blocked
+}
+
+// again orders the next try of undoing when it is due.
+func (u *undoing) again(i int) {
+	if u.l.Retries[i] == saga.None {
+		return
+	}
+	if due := time.Unix(u.l.Unix(u.l.Retries[i]), 0); u.now.Before(due) {
+		u.wakeAt(due)
+		return
+	}
+	u.keep(u.own().OrderUndo(i, u.now.Unix()))
+}
+
+func (u *undoing) takeBackInstance(op *operation, i int) {
+	switch {
+	case op.Type == v1alpha1.OperationCommand && u.overWith(i):
+		u.settle(i, saga.Irreversible, "", "")
+		return
+	case op.child == "":
+		u.takeBack(i)
+		u.settle(i, saga.Undone, "", "")
+		return
+	case u.room > 0:
+		u.takeBack(i)
+		if u.sights[i].UID == "" {
+			u.wakeAt(u.now) // no event may ever tell that there is nothing
+		}
+		u.room--
+	}
+	u.open = true
 }
 
 // overWith reports whether a command is known to have ended. One that may still run is stopped, by deleting its Run, before
@@ -127,24 +190,36 @@ func (a *advance) overWith(i int) bool {
 	return s.Exists && !s.Deleting && (s.Ready || s.Stalled && s.Answered >= int32(a.l.Attempts[i]))
 }
 
-// leaveBehind gives up what a left-over still rests on: to take it away would only break what is there. What needs no
-// child is simply over.
-func (a *advance) leaveBehind(k, above int) {
-	op := &a.w.ops[k]
-	message := fmt.Sprintf("%q rests on it and could not be undone", a.w.ops[above].Name)
-	for n := range op.count {
-		i := a.l.Instance(k, n)
-		if !a.stands(i) {
-			continue
+// leaveBehind gives up what left-overs still rest on: to take it away would only break what is there. What needs no child is
+// simply over.
+func (u *undoing) leaveBehind() {
+	for i, by := range u.blocks {
+		if by > 0 && u.stands(i) {
+			u.leave(i, string(fault.ReasonDeletionBlocked), fmt.Sprintf("%q rests on it and could not be undone", u.w.ops[by-1].Name))
 		}
-		end, reason, message := saga.UndoFailed, string(fault.ReasonDeletionBlocked), message
-		switch {
-		case op.Type == v1alpha1.OperationCommand:
-			end, reason, message = saga.Irreversible, "", ""
-		case op.child == "":
-			end, reason, message = saga.Undone, "", ""
-		}
-		a.takeBack(i)
-		a.settle(i, end, reason, message)
 	}
+}
+
+// abandon gives up everything that still stands: somebody wants the end at once.
+func (u *undoing) abandon() {
+	for i := range u.l.N() {
+		if u.stands(i) {
+			u.leave(i, v1alpha1.ReasonCancelled, "undoing was aborted")
+		}
+	}
+}
+
+func (u *undoing) leave(i int, reason, message string) {
+	op := &u.w.ops[u.l.OpOf(i)]
+	end := saga.UndoFailed
+	switch {
+	case op.Type == v1alpha1.OperationCommand:
+		end, reason, message = saga.Irreversible, "", ""
+	case op.child == "":
+		end, reason, message = saga.Undone, "", ""
+	}
+	if u.l.Phases[i] != saga.Undoing {
+		u.takeBack(i)
+	}
+	u.settle(i, end, reason, message)
 }

@@ -13,8 +13,8 @@ import (
 
 var (
 	gone    = Sight{Gone: true}
-	leaving = Sight{Deleting: true}
-	denied  = Sight{Deleting: true, Stalled: true, Reason: "Unauthorized", Message: "403: not allowed to delete it"}
+	leaving = Sight{Deleting: true, Asked: 1, Answered: 1}
+	denied  = Sight{Deleting: true, Stalled: true, Asked: 1, Answered: 1, Reason: "Unauthorized", Message: "403: not allowed to delete it"}
 )
 
 func script(name, more string) string {
@@ -95,7 +95,7 @@ func TestUndo(t *testing.T) {
 		}},
 		"a failed undo": {"others go on; what it rests on stays, for it would break what is there", "onFailure: Rollback\n" + ops(server("a", ""), pauseOp("w", "0s", ", dependsOn: [{operation: a}]"), server("b", ", dependsOn: [{operation: w}]"), server("c", "")), func(s *stage) {
 			s.see("a/0", ready).see("c/0", ready).at(1).see("b/0", stalled(1)).at(2).see("b/0", leaving).see("c/0", leaving).at(3)
-			s.see("b/0", denied).at(4).want("Undoing: a/0 UndoFailed, w/0 Undone, b/0 UndoFailed, c/0 Undoing")
+			s.see("b/0", denied).at(4).want("Undoing: a/0 Succeeded, w/0 Succeeded, b/0 UndoFailed, c/0 Undoing")
 			s.see("c/0", gone).at(5).want("RollbackFailed: a/0 UndoFailed, w/0 Undone, b/0 UndoFailed, c/0 Undone")
 			left := Summarise(s.w, s.l, s.sights).Leftovers
 			if len(left) != 2 || left[0].Operation != "a" || !strings.Contains(left[0].Message, "rests on it") || left[1].ChildRef == nil || !strings.Contains(left[1].Message, "403") {
@@ -165,7 +165,7 @@ func TestWants(t *testing.T) {
 	wants := func(want ...bool) {
 		t.Helper()
 		for i, w := range want {
-			if Wants(s.l, i) != w {
+			if Wants(s.w, s.l, i) != w {
 				t.Errorf("%s: wants %d: %v", s.phases(), i, !w)
 			}
 		}
@@ -179,7 +179,7 @@ func TestWants(t *testing.T) {
 	wants(true, true, false) // left over, and not to be deleted again
 	undone := newStage(t, "onFailure: Rollback\n"+ops(server("a", "")))
 	undone.see("a/0", stalled(1)).at(1).see("a/0", gone).at(2)
-	if Wants(undone.l, 0) {
+	if Wants(undone.w, undone.l, 0) {
 		t.Error("what is undone is wanted")
 	}
 }

@@ -24,8 +24,7 @@ type compiler struct {
 	faults  []error
 	more    int
 
-	before   []bool // what comes before operation beforeOf by hard edges
-	beforeOf int
+	routes map[route][]bool // what comes before an operation; of the one asked last
 }
 
 func (c *compiler) fault(reason fault.Reason, format string, args ...any) {
@@ -69,7 +68,10 @@ func (c *compiler) link() {
 	edges, err := dag.Resolve(names, func(k int) []dag.Need {
 		needs := make([]dag.Need, 0, len(c.out.ops[k].DependsOn))
 		for _, d := range c.out.ops[k].DependsOn {
-			needs = append(needs, dag.Need{Name: d.Operation, Soft: d.Type == v1alpha1.EdgeSoft})
+			needs = append(needs, dag.Need{
+				Name: d.Operation, Soft: d.Type == v1alpha1.EdgeSoft || d.Type == v1alpha1.EdgeOptional,
+				Same: d.Match == v1alpha1.MatchSameIndex, Optional: d.Type == v1alpha1.EdgeOptional,
+			})
 		}
 		return needs
 	})
@@ -115,34 +117,63 @@ func (c *compiler) checkRef(k int, place string, ref expr.Ref) {
 		c.fault(fault.ReasonUnknownDependency, "%s: %s refers to an operation that does not exist: correct its name", place, ref)
 	case from == k:
 		c.fault(fault.ReasonInvalid, "%s: %s refers to the operation itself, which has outputs only once it has succeeded", place, ref)
-	case !c.hardBefore(from, k):
-		c.fault(fault.ReasonInvalid, "%s: %s is known only once %q has succeeded: add it to dependsOn with type Hard", place, ref, ref.Operation)
+	case !c.hardBefore(from, k, true):
+		c.fault(fault.ReasonInvalid, "%s: %s is known only once %q has succeeded: add it to dependsOn with type Hard and match All", place, ref, ref.Operation)
 	case !offers(&c.out.ops[from], ref.Output):
 		c.fault(fault.ReasonInvalid, "%s: %s: %s", place, ref, outputsOf(&c.out.ops[from]))
 	default:
-		if c.out.ops[from].given == nil {
-			c.out.ops[from].given = map[string]bool{}
-		}
-		c.out.ops[from].given[ref.Output] = true
+		c.give(from, ref.Output)
 	}
 }
 
+// give notes that an output is wanted, where the operation can have it.
+func (c *compiler) give(from int, output string) {
+	op := &c.out.ops[from]
+	if !offers(op, output) {
+		return
+	}
+	if op.given == nil {
+		op.given = map[string]bool{}
+	}
+	op.given[output] = true
+}
+
+func optionalOn(name string) func(v1alpha1.Dependency) bool {
+	return func(d v1alpha1.Dependency) bool { return d.Operation == name && d.Type == v1alpha1.EdgeOptional }
+}
+
+// route says which edges are followed back from an operation.
+type route struct {
+	to          int
+	hard, whole bool // only hard ones; only those that join all instances
+}
+
 // hardBefore reports whether every path of success to k goes through from: a chain of Hard edges leads from one to the other.
-func (c *compiler) hardBefore(from, k int) bool {
-	if c.beforeOf != k {
-		c.before, c.beforeOf = make([]bool, c.out.graph.N()), k
-		for stack := []int32{int32(k)}; len(stack) > 0; {
+// whole: all of from has succeeded then, and not only the partners.
+func (c *compiler) hardBefore(from, k int, whole bool) bool {
+	return c.leads(from, route{to: k, hard: true, whole: whole})
+}
+
+// before reports whether any chain of edges leads from one to the other.
+func (c *compiler) before(from, k int) bool { return c.leads(from, route{to: k, whole: true}) }
+
+func (c *compiler) leads(from int, by route) bool {
+	found, ok := c.routes[by]
+	if !ok {
+		found = make([]bool, c.out.graph.N())
+		for stack := []int32{int32(by.to)}; len(stack) > 0; {
 			at := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
 			for _, arc := range c.out.graph.Preds(int(at)) {
-				if !arc.Soft && !c.before[arc.Op] {
-					c.before[arc.Op] = true
+				if !(by.hard && arc.Soft) && !(by.whole && arc.Same) && !found[arc.Op] {
+					found[arc.Op] = true
 					stack = append(stack, arc.Op)
 				}
 			}
 		}
+		c.routes = map[route][]bool{by: found}
 	}
-	return c.before[from]
+	return found[from]
 }
 
 func (c *compiler) find(name string) int {

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -16,12 +15,17 @@ import (
 func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
 	counts := l.Counts()
 	done := fmt.Sprintf("%d of %d done", counts.Passed(), counts.Total())
-	cause := rootCause(w, l)
+	cause := rootCause(l)
+	if l.Refusal != "" {
+		cause, done = cause+"; "+l.Refusal, done+"; "+l.Refusal
+	}
 	switch {
 	case l.Phase == saga.RunSucceeded:
 		return nil
 	case l.Phase == saga.RunFailed:
-		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%s: %s", done, cause)
+		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%d of %d done: %s", counts.Passed(), counts.Total(), cause)
+	case l.Phase == saga.RunCancelled:
+		return fault.New(fault.Terminal, v1alpha1.ReasonCancelled, "%d of %d done: %s", counts.Passed(), counts.Total(), cause)
 	case l.Phase == saga.RunRolledBack:
 		return fault.New(fault.Terminal, v1alpha1.ReasonRolledBack, "%s; what this run had made is gone again%s", cause, irreversible(counts))
 	case l.Phase == saga.RunRollbackFailed:
@@ -31,8 +35,12 @@ func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
 	case l.Phase == saga.RunUndoing:
 		return fault.Waiting(fault.ReasonInProgress, after, "undoing (%d undone, %d under way): %s", counts[saga.Undone], counts[saga.Undoing], cause)
 	}
-	if counts[saga.Failed]+counts[saga.Unknown] > 0 {
+	a := &advance{w: w, l: l}
+	switch {
+	case a.halting():
 		return fault.Waiting(fault.ReasonInProgress, after, "%s%s; nothing new starts: %s", done, under(w, l), cause)
+	case l.Cause.Reason != "":
+		return fault.Waiting(fault.ReasonInProgress, after, "%s%s; the others go on, although %s", done, under(w, l), cause)
 	}
 	return fault.Waiting(fault.ReasonInProgress, after, "%s%s", done, under(w, l))
 }
@@ -77,54 +85,17 @@ func under(w *Workflow, l *saga.Ledger) string {
 	return text
 }
 
-// rootCause tells what failed first, in the words of whoever failed. What only ended because of it, between two attempts or
-// because the workflow's time was up, is told when there is nothing else.
-func rootCause(w *Workflow, l *saga.Ledger) string {
-	var first *saga.Op
-	best := guilt{rank: math.MaxInt}
-	for k := range l.Ops {
-		if l.Ops[k].Reason == "" {
-			continue
-		}
-		if g := guiltOf(w, l, k); g.rank < best.rank || g.rank == best.rank && g.at < best.at {
-			first, best = &l.Ops[k], g
-		}
-	}
+// rootCause tells what failed first, in the words of whoever failed, or what stopped the run as a whole.
+func rootCause(l *saga.Ledger) string {
+	text := l.Cause.Reason
 	switch {
-	case first == nil:
+	case text == "":
 		return "nothing failed"
-	case first.Message == "":
-		return fmt.Sprintf("operation %q: %s", first.Name, first.Reason)
+	case l.Cause.Message != "":
+		text += ": " + l.Cause.Message
 	}
-	return fmt.Sprintf("operation %q: %s: %s", first.Name, first.Reason, first.Message)
-}
-
-// guilt orders operations that have a story: 0 for one that failed by itself.
-type guilt struct {
-	rank int
-	at   int32 // when it failed, where that is still known
-}
-
-func guiltOf(w *Workflow, l *saga.Ledger, k int) guilt {
-	op, retries := &l.Ops[k], int32(0)
-	if op.Reason == string(fault.ReasonTimedOut) && strings.HasPrefix(op.Message, theWorkflow) {
-		return guilt{rank: 2}
+	if l.Cause.Instance == saga.None {
+		return text
 	}
-	if policy := w.ops[k].Retry; policy != nil {
-		retries = policy.Limit
-	}
-	g := guilt{rank: 1}
-	for i := op.First; i < op.First+op.Count; i++ {
-		if l.Reasons[i] == 0 || l.Phases[i] != saga.Unknown && l.Attempts[i] > 0 && int32(l.Attempts[i]) <= retries {
-			continue
-		}
-		at := int32(0)
-		if l.Phase == saga.RunRunning || l.Phase == saga.RunFailed { // undoing replaces the times
-			at = l.Ends[i]
-		}
-		if g.rank > 0 || at < g.at {
-			g = guilt{at: at}
-		}
-	}
-	return g
+	return fmt.Sprintf("operation %q: %s", l.Ops[l.OpOf(int(l.Cause.Instance))].Name, text)
 }

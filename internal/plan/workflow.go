@@ -45,7 +45,12 @@ type operation struct {
 	keys    []string // nil: numbered
 	count   int
 	first   int
+	order   []int  // in which its instances start; nil: as they are
+	joins   []join // edges of match SameIndex that lead here
+	joined  []join // and those that lead from here
 	policy  v1alpha1.FailurePolicy
+	undo    v1alpha1.UndoPolicy
+	when    *expr.Condition // nil: always wanted
 	targets []string        // names of Servers; nil when it has no targets
 	text    texts           // what may hold references, parsed
 	given   map[string]bool // outputs that others refer to
@@ -58,13 +63,15 @@ type operation struct {
 func Compile(w *v1alpha1.BatchWorkflow, recipes *Recipes) (*Workflow, error) {
 	c := &compiler{
 		out:     &Workflow{namespace: w.Namespace, name: w.Name, generation: w.Generation, spec: w.Spec.DeepCopy(), index: map[string]int{}},
-		recipes: recipes, beforeOf: -1,
+		recipes: recipes,
 	}
 	whole := c.expand()
 	c.link()
 	if whole && c.out.graph != nil {
+		c.joinOperations()
 		c.resolveTargets()
 		c.parseTexts()
+		c.compileConditions()
 		c.checkRecipes()
 	}
 	if err := c.verdict(); err != nil {
@@ -98,7 +105,7 @@ func (w *Workflow) Start(now int64) (*saga.Ledger, error) {
 		op := &w.ops[k]
 		ops[k] = saga.Op{Name: op.Name, Type: string(op.Type), Written: op.written, Count: int32(op.count), Keys: op.keys}
 		for _, arc := range w.graph.Preds(k) {
-			ops[k].Preds = append(ops[k].Preds, saga.Pred{Op: arc.Op, Soft: arc.Soft})
+			ops[k].Preds = append(ops[k].Preds, saga.Pred{Op: arc.Op, Soft: arc.Soft, Same: arc.Same})
 		}
 	}
 	return saga.New(1, now, w.hash, w.generation, ops)
@@ -119,10 +126,11 @@ func (w *Workflow) digest() saga.Hash {
 	return saga.Hash(h.Sum(nil)[:16])
 }
 
-// writtenHash is over an operation's type and payload as written: without edges, retry, time-out and policy.
+// writtenHash is over an operation's type and payload as written: without edges, retry, time-outs and policies.
 func writtenHash(op *v1alpha1.Operation) saga.Hash {
 	payload := *op
 	payload.Name, payload.DependsOn, payload.Retry, payload.Timeout, payload.OnFailure = "", nil, nil, nil, ""
+	payload.TotalTimeout, payload.Undo = nil, nil
 	text, _ := json.Marshal(payload)
 	sum := sha256.Sum256(text)
 	return saga.Hash(sum[:16])

@@ -70,7 +70,7 @@ func BenchmarkAdvanceAll(b *testing.B) {
 	eachSize(b, func(b *testing.B, n int) {
 		w, l := compile(b, layered(n, false))
 		for b.Loop() {
-			next, _, err := Advance(w, l, nil, time.Unix(1_800_000_001, 0))
+			next, _, err := Advance(w, l, nil, nil, time.Unix(1_800_000_001, 0))
 			if err != nil || next.Phase != saga.RunSucceeded {
 				b.Fatal(next.Phase, err)
 			}
@@ -84,7 +84,7 @@ func half(b *testing.B, n int) (*Workflow, *saga.Ledger, Sights, time.Time) {
 	now, sights := time.Unix(1_800_000_001, 0), Sights{}
 	for l.Counts()[saga.Succeeded] < int32(n/2) {
 		var err error
-		if l, _, err = Advance(w, l, sights, now); err != nil {
+		if l, _, err = Advance(w, l, sights, nil, now); err != nil {
 			b.Fatal(err)
 		}
 		for _, action := range Act(w, l, sights) {
@@ -103,9 +103,9 @@ func half(b *testing.B, n int) (*Workflow, *saga.Ledger, Sights, time.Time) {
 func BenchmarkAdvanceIdle(b *testing.B) {
 	eachSize(b, func(b *testing.B, n int) {
 		w, l, sights, now := half(b, n)
-		l, _, _ = Advance(w, l, sights, now)
+		l, _, _ = Advance(w, l, sights, nil, now)
 		for b.Loop() {
-			if next, _, err := Advance(w, l, sights, now); err != nil || next != l {
+			if next, _, err := Advance(w, l, sights, nil, now); err != nil || next != l {
 				b.Fatal("it changes", err)
 			}
 		}
@@ -116,7 +116,7 @@ func BenchmarkAdvanceIdle(b *testing.B) {
 func BenchmarkAdvanceOne(b *testing.B) {
 	eachSize(b, func(b *testing.B, n int) {
 		w, l, sights, now := half(b, n)
-		l, _, _ = Advance(w, l, sights, now)
+		l, _, _ = Advance(w, l, sights, nil, now)
 		for i := range sights {
 			if l.Phases[i] == saga.Running {
 				sights[i] = Sight{Exists: true, Ready: true, UID: "u", Asked: 1, Answered: 1}
@@ -124,7 +124,7 @@ func BenchmarkAdvanceOne(b *testing.B) {
 			}
 		}
 		for b.Loop() {
-			if next, _, err := Advance(w, l, sights, now); err != nil || next == l {
+			if next, _, err := Advance(w, l, sights, nil, now); err != nil || next == l {
 				b.Fatal("it changes nothing", err)
 			}
 		}
@@ -134,7 +134,7 @@ func BenchmarkAdvanceOne(b *testing.B) {
 func BenchmarkAct(b *testing.B) {
 	eachSize(b, func(b *testing.B, n int) {
 		w, l := compile(b, layered(n, true))
-		l, _, err := Advance(w, l, nil, time.Unix(1_800_000_001, 0))
+		l, _, err := Advance(w, l, nil, nil, time.Unix(1_800_000_001, 0))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 // beyond the bounds. New and Decode return only ledgers that pass; Encode refuses others.
 func (l *Ledger) Check() error {
 	n := len(l.Phases)
-	for _, have := range []int{len(l.Attempts), len(l.Starts), len(l.Begun), len(l.Ends), len(l.Retries), len(l.Reasons)} {
+	for _, have := range []int{len(l.Attempts), len(l.Starts), len(l.Begun), len(l.Ends), len(l.Retries), len(l.Reasons), len(l.Tries), len(l.Spent), len(l.Outcomes)} {
 		if have != n {
 			return fmt.Errorf("columns of %d and %d instances", n, have)
 		}
@@ -19,13 +19,33 @@ func (l *Ledger) Check() error {
 	if n > MaxInstances || len(l.Ops) > MaxOps {
 		return fmt.Errorf("%d operations with %d instances: a ledger holds %d and %d", len(l.Ops), n, MaxOps, MaxInstances)
 	}
-	if l.Phase >= NumRunPhases || l.Run < 0 {
-		return fmt.Errorf("run %d in phase %s", l.Run, l.Phase)
+	if l.Phase >= NumRunPhases || l.Run < 0 || l.Stop >= NumStops {
+		return fmt.Errorf("run %d in phase %s, stopped for reason %d", l.Run, l.Phase, l.Stop)
+	}
+	if err := l.checkHead(n); err != nil {
+		return err
 	}
 	if err := l.checkOps(n); err != nil {
 		return err
 	}
 	return l.checkRows()
+}
+
+func (l *Ledger) checkHead(n int) error {
+	switch {
+	case l.Held < 0 || l.HeldSince < None || l.Opened < None:
+		return errors.New("its clock is broken")
+	case l.Cause.Instance < None || int(l.Cause.Instance) >= n || len(l.Cause.Reason) > maxReasonBytes || len(l.Cause.Message) > MaxMessage || len(l.Refusal) > MaxMessage:
+		return errors.New("the cause of its failure is not one")
+	case len(l.Handled) > MaxHandled:
+		return fmt.Errorf("%d verbs, and at most %d are kept", len(l.Handled), MaxHandled)
+	}
+	for verb, value := range l.Handled {
+		if len(verb) > MaxName || len(value) > MaxValue {
+			return fmt.Errorf("the value of verb %.80q is too long", verb)
+		}
+	}
+	return nil
 }
 
 func (l *Ledger) checkOps(n int) error {
@@ -41,6 +61,8 @@ func (l *Ledger) checkOps(n int) error {
 			return fmt.Errorf("operation %.80q: name, type, reason or message is too long", op.Name)
 		case len(op.Preds) > MaxPreds:
 			return fmt.Errorf("operation %q: %d predecessors, and at most %d are kept", op.Name, len(op.Preds), MaxPreds)
+		case op.Opened < None:
+			return fmt.Errorf("operation %q: its time is broken", op.Name)
 		case weigh(op.Outputs) > MaxOutputs:
 			return fmt.Errorf("operation %q: outputs are too long", op.Name)
 		}
@@ -74,7 +96,7 @@ func (l *Ledger) checkRows() error {
 	}
 	for i, p := range l.Phases {
 		if p >= NumPhases || int(l.Reasons[i]) >= len(l.reasons) ||
-			l.Starts[i] < None || l.Begun[i] < None || l.Ends[i] < None || l.Retries[i] < None {
+			l.Starts[i] < None || l.Begun[i] < None || l.Spent[i] < 0 || l.Outcomes[i] >= NumPhases || l.Ends[i] < None || l.Retries[i] < None {
 			return fmt.Errorf("instance %d holds values that do not exist", i)
 		}
 		if ordered[p] && l.Attempts[i] == 0 {
@@ -89,11 +111,14 @@ func (l *Ledger) Equal(o *Ledger) bool {
 	same := func(a, b Op) bool {
 		return a.Name == b.Name && a.Type == b.Type && a.Written == b.Written && slices.Equal(a.Preds, b.Preds) &&
 			a.First == b.First && a.Count == b.Count && slices.Equal(a.Keys, b.Keys) &&
-			maps.Equal(a.Outputs, b.Outputs) && a.Reason == b.Reason && a.Message == b.Message
+			maps.Equal(a.Outputs, b.Outputs) && a.Reason == b.Reason && a.Message == b.Message && a.Opened == b.Opened
 	}
 	if l.Run != o.Run || l.Started != o.Started || l.Finished != o.Finished || l.Phase != o.Phase ||
 		l.SpecHash != o.SpecHash || l.Generation != o.Generation || !slices.EqualFunc(l.Ops, o.Ops, same) ||
 		!slices.Equal(l.Phases, o.Phases) || !slices.Equal(l.Attempts, o.Attempts) || !slices.Equal(l.Starts, o.Starts) ||
+		!slices.Equal(l.Tries, o.Tries) || !slices.Equal(l.Spent, o.Spent) || !slices.Equal(l.Outcomes, o.Outcomes) ||
+		l.Stop != o.Stop || l.Cause != o.Cause || l.Compact != o.Compact || l.Held != o.Held || l.HeldSince != o.HeldSince ||
+		l.Opened != o.Opened || l.Refusal != o.Refusal || !maps.Equal(l.Handled, o.Handled) ||
 		!slices.Equal(l.Begun, o.Begun) || !slices.Equal(l.Ends, o.Ends) || !slices.Equal(l.Retries, o.Retries) {
 		return false
 	}

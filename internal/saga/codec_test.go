@@ -61,12 +61,17 @@ func TestEqualSeesEverything(t *testing.T) {
 		"run": func(l *Ledger) { l.Run++ }, "started": func(l *Ledger) { l.Started++ }, "finished": func(l *Ledger) { l.Finished++ },
 		"phase": func(l *Ledger) { l.Phase = RunFailed }, "hash": func(l *Ledger) { l.SpecHash[3]++ }, "generation": func(l *Ledger) { l.Generation++ },
 		"name": func(l *Ledger) { l.Ops[0].Name = "x" }, "type": func(l *Ledger) { l.Ops[0].Type = "x" }, "written": func(l *Ledger) { l.Ops[0].Written[0]++ },
+		"same":    func(l *Ledger) { l.Ops[1].Preds = []Pred{{Op: 0, Same: true}} },
 		"preds":   func(l *Ledger) { l.Ops[1].Preds = []Pred{{Op: 0, Soft: true}} },
 		"keys":    func(l *Ledger) { l.Ops[1].Keys = []string{"a", "c"} },
 		"no keys": func(l *Ledger) { l.Ops[1].Keys = nil },
 		"outputs": func(l *Ledger) { l.Ops[0].Outputs = map[string]string{"k": "w"} },
 		"reason":  func(l *Ledger) { l.Ops[0].Reason = "x" }, "message": func(l *Ledger) { l.Ops[0].Message = "x" },
 		"a phase": func(l *Ledger) { l.Phases[0] = Unknown }, "attempts": func(l *Ledger) { l.Attempts[0]++ }, "starts": func(l *Ledger) { l.Starts[2]++ },
+		"tries": func(l *Ledger) { l.Tries[0]++ }, "spent": func(l *Ledger) { l.Spent[2]++ }, "outcome": func(l *Ledger) { l.Outcomes[2] = Failed },
+		"stop": func(l *Ledger) { l.Stop = StopAborted }, "cause": func(l *Ledger) { l.Cause.Message += "!" }, "compact": func(l *Ledger) { l.Compact = true },
+		"refusal": func(l *Ledger) { l.Refusal = "no" }, "held": func(l *Ledger) { l.Held++ }, "held since": func(l *Ledger) { l.HeldSince++ }, "opened": func(l *Ledger) { l.Opened++ },
+		"an operation opened": func(l *Ledger) { l.Ops[0].Opened++ }, "handled": func(l *Ledger) { l.Handled = map[string]string{"retry": "all@2"} },
 		"begun": func(l *Ledger) { l.Begun[2]++ }, "ends": func(l *Ledger) { l.Ends[2]++ }, "retries": func(l *Ledger) { l.Retries[2]++ },
 		"a reason": func(l *Ledger) { l.Reasons[0] = 0 }, "an operation": func(l *Ledger) { l.Ops = l.Ops[:1] },
 	}
@@ -95,6 +100,11 @@ func small(t failer) *Ledger {
 	must(t, l.Postpone(1, start+63, "TimedOut", "too slow"))
 	must(t, l.Order(2, start+4))
 	l.Begin(2, start+5)
+	l.Open(1, start+5)
+	l.Blame(0, "QuotaExceeded", "no more of them")
+	l.Handle("retry", "all@1")
+	l.Hold(start + 8)
+	l.Resume(start + 9)
 	return l
 }
 
@@ -186,6 +196,12 @@ func TestBodiesThatNobodyWrites(t *testing.T) {
 		"a key for nobody":           seal(build(func(l *Ledger) { l.Ops[1].Keys = l.Ops[1].Keys[:1] })),
 		"too many operations":        seal(build(func(l *Ledger) { l.Ops = append(l.Ops, make([]Op, MaxOps)...) })),
 		"a long message":             seal(build(func(l *Ledger) { l.Ops[0].Message = strings.Repeat("x", MaxMessage+1) })),
+		"a stop that is none":        seal(build(func(l *Ledger) { l.Stop = NumStops })),
+		"an outcome that is none":    seal(build(func(l *Ledger) { l.Outcomes[0] = NumPhases })),
+		"a cause that is nobody":     seal(build(func(l *Ledger) { l.Cause.Instance = 3 })),
+		"time that was not spent":    seal(build(func(l *Ledger) { l.Spent[0] = -1 })),
+		"a clock before the start":   seal(build(func(l *Ledger) { l.Opened = -2 })),
+		"a value that is too long":   seal(build(func(l *Ledger) { l.Handled["retry"] = strings.Repeat("x", MaxValue+1) })),
 		"a time before the start":    seal(build(func(l *Ledger) { l.Starts[0] = -5 })),
 	}
 	for name, data := range cases {

@@ -30,5 +30,22 @@ func (c *Counts) sum(want func(Phase) bool) (n int32) {
 // Counts returns how many instances of all operations are in each phase.
 func (l *Ledger) Counts() Counts { return l.total }
 
+// Failures returns how many instances failed, ended unknown, or could not be undone; also of those that have been undone since.
+func (l *Ledger) Failures() int32 {
+	n := l.total[Failed] + l.total[Unknown] + l.total[UndoFailed]
+	if l.total[Undoing]+l.total[Undone]+l.total[Irreversible] == 0 {
+		return n
+	}
+	for i, outcome := range l.Outcomes {
+		switch l.Phases[i] {
+		case Undoing, Undone, Irreversible:
+			if outcome == Failed || outcome == Unknown {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // OpCounts returns the same for one operation, without looking at its instances. The answer is the ledger's own: read it.
 func (l *Ledger) OpCounts(op int) *Counts { return &l.counts[op] }

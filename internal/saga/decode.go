@@ -50,6 +50,13 @@ func (r *reader) ledger() (*Ledger, error) {
 	l.Phase = RunPhase(r.upTo(int(NumRunPhases)-1, "phase of the run"))
 	l.SpecHash, l.Generation = r.hash(), r.int()
 	names := r.hash()
+	l.Compact, l.Stop = r.upTo(1, "flag") == 1, Stop(r.upTo(int(NumStops)-1, "stop"))
+	for _, at := range []*int32{&l.Held, &l.HeldSince, &l.Opened, &l.Cause.Instance} {
+		*at = r.short()
+	}
+	l.Cause.Reason, l.Cause.Message = r.text(maxReasonBytes, "cause"), r.text(MaxMessage, "cause")
+	l.Refusal = r.text(MaxMessage, "refusal")
+	l.Handled = r.pairs(MaxHandled, MaxName, MaxValue, "verb")
 	l.reasons = make([]string, r.upTo(MaxReasons+1, "reasons"))
 	for n := range l.reasons {
 		l.reasons[n] = r.text(maxReasonBytes, "reason")
@@ -85,26 +92,35 @@ func (r *reader) op(k int, first int32) Op {
 	}
 	for n := range op.Preds {
 		v := r.int()
-		if from := int64(k) - v>>1; from >= 0 && from < MaxOps {
-			op.Preds[n] = Pred{Op: int32(from), Soft: v&1 == 1}
+		if from := int64(k) - v>>predBits; from >= 0 && from < MaxOps {
+			op.Preds[n] = Pred{Op: int32(from), Soft: v&predSoft != 0, Same: v&predSame != 0}
 		} else {
 			r.fail("operation %q: predecessor %d does not exist", op.Name, from)
 		}
 	}
 	op.Count = int32(r.upTo(MaxInstances-int(first), "instances of an operation"))
 	op.Keys = r.keys()
-	if n := r.upTo(MaxOutputs, "outputs"); n > 0 {
-		op.Outputs = make(map[string]string, min(n, len(r.body)))
-		for last := ""; n > 0 && r.err == nil; n-- {
-			key := r.text(MaxOutputs, "output")
-			if len(op.Outputs) > 0 && key <= last {
-				r.fail("operation %q: output %q is out of order", op.Name, key)
-			}
-			op.Outputs[key], last = r.text(MaxOutputs, "output"), key
-		}
-	}
+	op.Outputs = r.pairs(MaxOutputs, MaxOutputs, MaxOutputs, "output")
 	op.Reason, op.Message = r.text(maxReasonBytes, "reason"), r.text(MaxMessage, "message")
+	op.Opened = r.short()
 	return op
+}
+
+// pairs reads a map; nil when it is empty.
+func (r *reader) pairs(most, keyBytes, valueBytes int, what string) map[string]string {
+	n := r.upTo(most, what)
+	if n == 0 {
+		return nil
+	}
+	out := make(map[string]string, min(n, len(r.body)))
+	for last := ""; n > 0 && r.err == nil; n-- {
+		key := r.text(keyBytes, what)
+		if len(out) > 0 && key <= last {
+			r.fail("%s %q is out of order", what, key)
+		}
+		out[key], last = r.text(valueBytes, what), key
+	}
+	return out
 }
 
 // keys reads an operation's keys; each takes at least two bytes, so their number is bounded by what is left.
@@ -128,8 +144,11 @@ func (r *reader) columns(l *Ledger) {
 	unrepeat(r, l.Phases, int(NumPhases)-1)
 	unrepeat(r, l.Attempts, math.MaxUint16)
 	unrepeat(r, l.Reasons, len(l.reasons)-1)
+	unrepeat(r, l.Tries, math.MaxUint16)
+	unrepeat(r, l.Outcomes, int(NumPhases)-1)
 	r.times(l.Starts, l.near())
-	r.times(l.Begun, func(i int) int32 { return l.Starts[i] })
+	r.times(l.Begun, l.soon)
+	r.times(l.Spent, func(int) int32 { return 0 })
 	r.times(l.Ends, func(i int) int32 { return max(l.Starts[i], l.Begun[i]) })
 	r.times(l.Retries, func(i int) int32 { return l.Starts[i] })
 }

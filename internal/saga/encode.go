@@ -106,6 +106,15 @@ func (w *writer) head(l *Ledger) {
 	w.bytes(l.SpecHash[:])
 	w.int(l.Generation)
 	w.bytes(names[:])
+	w.flag(l.Compact)
+	w.uint(uint64(l.Stop))
+	for _, at := range []int32{l.Held, l.HeldSince, l.Opened, l.Cause.Instance} {
+		w.int(int64(at))
+	}
+	w.text(l.Cause.Reason)
+	w.text(l.Cause.Message)
+	w.text(l.Refusal)
+	w.pairs(l.Handled)
 	w.uint(uint64(len(l.reasons)))
 	for _, reason := range l.reasons {
 		w.text(reason)
@@ -120,11 +129,14 @@ func (w *writer) op(op *Op, k int) {
 	w.bytes(op.Written[:])
 	w.uint(uint64(len(op.Preds)))
 	for _, p := range op.Preds {
-		bit := int64(0)
+		bits := int64(0)
 		if p.Soft {
-			bit = 1
+			bits |= predSoft
 		}
-		w.int((int64(k)-int64(p.Op))<<1 | bit)
+		if p.Same {
+			bits |= predSame
+		}
+		w.int((int64(k)-int64(p.Op))<<predBits | bits)
 	}
 	w.uint(uint64(op.Count))
 	w.uint(uint64(len(op.Keys))) // 0: numbered
@@ -135,13 +147,26 @@ func (w *writer) op(op *Op, k int) {
 		w.text(key[same:])
 		last = key
 	}
-	w.uint(uint64(len(op.Outputs)))
-	for _, key := range slices.Sorted(maps.Keys(op.Outputs)) {
-		w.text(key)
-		w.text(op.Outputs[key])
-	}
+	w.pairs(op.Outputs)
 	w.text(op.Reason)
 	w.text(op.Message)
+	w.int(int64(op.Opened))
+}
+
+// The low bits of a stored predecessor.
+const (
+	predSoft = 1
+	predSame = 2
+	predBits = 2
+)
+
+// pairs writes a map in order of its keys.
+func (w *writer) pairs(of map[string]string) {
+	w.uint(uint64(len(of)))
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		w.text(key)
+		w.text(of[key])
+	}
 }
 
 // shared returns how many bytes two keys begin with in common.
@@ -156,11 +181,17 @@ func (w *writer) columns(l *Ledger) {
 	repeats(w, l.Phases)
 	repeats(w, l.Attempts)
 	repeats(w, l.Reasons)
+	repeats(w, l.Tries)
+	repeats(w, l.Outcomes)
 	w.times(l.Starts, l.near())
-	w.times(l.Begun, func(i int) int32 { return l.Starts[i] })
+	w.times(l.Begun, l.soon)
+	w.times(l.Spent, func(int) int32 { return 0 })
 	w.times(l.Ends, func(i int) int32 { return max(l.Starts[i], l.Begun[i]) })
 	w.times(l.Retries, func(i int) int32 { return l.Starts[i] })
 }
+
+// soon is when the time of an attempt likely began to count, on the run's clock.
+func (l *Ledger) soon(i int) int32 { return max(l.Starts[i]-l.Held, 0) }
 
 // near returns what the start of row i is close to, for i from 0 upwards: the start of the last row before it that needed a
 // single attempt, because such rows start in order.

@@ -4,6 +4,7 @@ package saga
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -20,6 +21,8 @@ const (
 	MaxMessage     = 512 // bytes of an operation's message; longer ones are cut
 	MaxMessages    = 256 // operations that keep a message; later ones keep their reason only
 	MaxReasons     = 255 // different reasons in one ledger
+	MaxHandled     = 8   // verbs of which a ledger keeps the last value
+	MaxValue       = 512 // bytes of such a value
 	maxReasonBytes = 64
 	// None stands for "no time" in the columns.
 	None int32 = -1
@@ -32,6 +35,7 @@ type Hash [16]byte
 type Pred struct {
 	Op   int32 // index in Ledger.Ops
 	Soft bool
+	Same bool // instance by instance, joined by key
 }
 
 // Op is what is kept of an operation. Name to Keys are fixed by New; clones share them.
@@ -46,6 +50,8 @@ type Op struct {
 	// Keys name its instances; nil: they are numbered 0..Count-1.
 	Keys []string
 
+	// Opened is when its first child left the queue, on the run's clock (Clock): its own time counts from here.
+	Opened int32
 	// Outputs are frozen at success (SetOutputs); nil when there are none.
 	Outputs map[string]string
 	// Reason and Message tell of the first instance that failed; until one has, of the last attempt that did, or of why
@@ -53,25 +59,47 @@ type Op struct {
 	Reason, Message string
 }
 
+// Cause is what made a run fail: the first failure in time, or what stopped it as a whole.
+type Cause struct {
+	Instance        int32 // None: the run as a whole
+	Reason, Message string
+}
+
 // Ledger is everything that a workflow knows about its run. Instances are rows in columns, in the order of Ops.
 //
 // Reading a column is plain indexing; Phases is written by Set and the verbs (Order, Begin, Postpone, Settle, Undo) alone,
-// because they keep the counters and refuse what the table does not allow. Times are seconds since Started, None = no time.
+// because they keep the counters and refuse what the table does not allow. Times are seconds since Started, None = no time; Begun and
+// Opened are read on a clock of the run's own, which stands still while the run is held (Hold).
 type Ledger struct {
 	Run               int32 // number of the run, from 1
 	Started, Finished int64 // Unix seconds; Finished is 0 until the run is over
 	Phase             RunPhase
 	SpecHash          Hash  // of the operations as written
 	Generation        int64 // of the workflow that was planned
+	Stop              Stop
+	Cause             Cause // Reason is empty while nothing failed
+	Compact           bool  // Compress left nothing but outcomes
+
+	Held      int32 // seconds for which the run was held so far
+	HeldSince int32 // since when it is held now; None: it is not
+	Opened    int32 // when its first child left the queue
+
+	// Refusal says why the last request was not followed; empty when it was.
+	Refusal string
+	// Handled is, by verb, the last value that somebody asked for and that was acted on.
+	Handled map[string]string
 
 	Ops []Op
 
 	Phases   []Phase
 	Attempts []uint16 // attempts ordered so far; stops at 65535
+	Tries    []uint16 // attempts since the instance, its undoing, or another try was first asked for
 	Starts   []int32  // when the present attempt (or undo) was ordered
-	Begun    []int32  // when its child left the queue: an attempt's time counts from here; None again once it ended
+	Begun    []int32  // since when its time counts: its child is out of its queue; None while it does not, and once it ended
+	Spent    []int32  // seconds that counted before Begun: its child was back in the queue in between
 	Ends     []int32  // when it ended: the forward direction, or once that is undone the way back
-	Retries  []int32  // when the next attempt is due; set in Retrying only
+	Retries  []int32  // when the next attempt is due; set in Retrying and between two tries of Undoing
+	Outcomes []Phase  // how the way forward ended, for what is or was being undone; Pending otherwise
 	Reasons  []uint8  // why it last failed: index for Reason; 0 = it did not
 
 	reasons []string // reasons[0] is ""
@@ -84,7 +112,10 @@ type Ledger struct {
 // New returns a ledger in which every instance is Pending. Of ops it uses Name, Type, Written, Preds, Count and Keys; where
 // Keys is given, Count is its length. It refuses what is beyond the bounds, and predecessors that do not exist.
 func New(run int32, started int64, spec Hash, generation int64, ops []Op) (*Ledger, error) {
-	l := &Ledger{Run: run, Started: started, SpecHash: spec, Generation: generation, Ops: make([]Op, len(ops)), reasons: []string{""}}
+	l := &Ledger{
+		Run: run, Started: started, SpecHash: spec, Generation: generation, Ops: make([]Op, len(ops)), reasons: []string{""},
+		Cause: Cause{Instance: None}, HeldSince: None, Opened: None,
+	}
 	first := 0
 	for k, op := range ops {
 		if op.Keys != nil {
@@ -96,7 +127,7 @@ func New(run int32, started int64, spec Hash, generation int64, ops []Op) (*Ledg
 		if op.Count < 0 || first+int(op.Count) > MaxInstances {
 			return nil, fmt.Errorf("operation %q: a ledger holds 0 to %d instances", op.Name, MaxInstances)
 		}
-		l.Ops[k] = Op{Name: op.Name, Type: op.Type, Written: op.Written, Preds: slices.Clip(op.Preds), Keys: op.Keys, First: int32(first), Count: op.Count}
+		l.Ops[k] = Op{Name: op.Name, Type: op.Type, Written: op.Written, Preds: slices.Clip(op.Preds), Keys: op.Keys, First: int32(first), Count: op.Count, Opened: None}
 		first += int(op.Count)
 	}
 	l.grow(first)
@@ -113,6 +144,7 @@ func New(run int32, started int64, spec Hash, generation int64, ops []Op) (*Ledg
 // grow makes the columns for n instances.
 func (l *Ledger) grow(n int) {
 	l.Phases, l.Attempts, l.Reasons = make([]Phase, n), make([]uint16, n), make([]uint8, n)
+	l.Tries, l.Spent, l.Outcomes = make([]uint16, n), make([]int32, n), make([]Phase, n)
 	l.Starts, l.Begun, l.Ends, l.Retries = make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n)
 }
 
@@ -178,6 +210,8 @@ func (l *Ledger) Clone() *Ledger {
 	c.Phases, c.Attempts, c.Reasons = slices.Clone(l.Phases), slices.Clone(l.Attempts), slices.Clone(l.Reasons)
 	c.Starts, c.Begun = slices.Clone(l.Starts), slices.Clone(l.Begun)
 	c.Ends, c.Retries = slices.Clone(l.Ends), slices.Clone(l.Retries)
+	c.Tries, c.Spent, c.Outcomes = slices.Clone(l.Tries), slices.Clone(l.Spent), slices.Clone(l.Outcomes)
+	c.Handled = maps.Clone(l.Handled)
 	c.reasons, c.counts = slices.Clone(l.reasons), slices.Clone(l.counts)
 	return &c
 }

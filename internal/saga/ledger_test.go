@@ -75,7 +75,7 @@ func TestAttemptTimes(t *testing.T) {
 		{"a failed attempt is due again", func() error { return l.Postpone(0, start+60, "TimedOut", "") }, []int32{1, 10, 25, None, 60}},
 		{"while it waits, nothing begins", func() error { l.Begin(0, start+30); return nil }, []int32{1, 10, 25, None, 60}},
 		{"the second attempt has its own times", func() error { return l.Order(0, start+61) }, []int32{2, 61, None, None, None}},
-		{"a clock that went back begins at the order", func() error { l.Begin(0, start+1); return nil }, []int32{2, 61, 61, None, None}},
+		{"it begins", func() error { l.Begin(0, start+62); return nil }, []int32{2, 61, 62, None, None}},
 		{"it ends", func() error { return l.Settle(0, Succeeded, start+70, "", "") }, []int32{2, 61, None, 70, None}},
 		{"the way back has its own times", func() error { return l.Undo(0, start+80) }, []int32{2, 80, None, None, None}},
 		{"it leaves the queue", func() error { l.Begin(0, start+81); return nil }, []int32{2, 80, 81, None, None}},
@@ -117,6 +117,74 @@ func TestAttemptsStopAtTheTop(t *testing.T) {
 	}
 }
 
+// TestHeldTimeDoesNotCount: the run's clock stands still while it is held, and an attempt's time while its child is queued.
+func TestHeldTimeDoesNotCount(t *testing.T) {
+	l := mustNew(t, Op{Name: "a", Count: 1})
+	must(t, l.Order(0, start+10))
+	l.Begin(0, start+10)
+	if !l.Hold(start+20) || l.Hold(start+25) || l.Clock(start+500) != 20 {
+		t.Errorf("held at 20, the clock shows %d", l.Clock(start+500))
+	}
+	if !l.Resume(start+500) || l.Resume(start+501) || l.Clock(start+500) != 19 || l.Clock(start+510) != 29 {
+		t.Errorf("it goes on at %d, and 10 s later at %d", l.Clock(start+500), l.Clock(start+510))
+	}
+	if !l.Rest(0, start+510) || l.Rest(0, start+511) || l.Spent[0] != 19 || l.Begun[0] != None {
+		t.Errorf("back in its queue it has spent %d, since %d", l.Spent[0], l.Begun[0])
+	}
+	l.Begin(0, start+600)
+	if l.Begun[0] != l.Clock(start+600) || l.ClockUnix(l.Begun[0]) != start+600 {
+		t.Errorf("it goes on at %d on the clock, which is second %d", l.Begun[0], l.ClockUnix(l.Begun[0])-start)
+	}
+	if !l.Open(0, start+600) || l.Open(0, start+700) || l.Opened != l.Begun[0] || l.Ops[0].Opened != l.Begun[0] {
+		t.Errorf("opened at %d and %d", l.Opened, l.Ops[0].Opened)
+	}
+}
+
+// TestUndoTriesAgain: a failed try of undoing is followed by another one, and the way forward is remembered.
+func TestUndoTriesAgain(t *testing.T) {
+	l := mustNew(t, Op{Name: "a", Count: 2})
+	for i, end := range []Phase{Failed, Succeeded} {
+		must(t, l.Order(i, start))
+		must(t, l.Settle(i, end, start+1, "", ""))
+		must(t, l.Undo(i, start+2))
+	}
+	if l.Failures() != 1 || l.Outcomes[1] != Succeeded {
+		t.Errorf("%d failed, and instance 1 was %s", l.Failures(), l.Outcomes[1])
+	}
+	must(t, l.PostponeUndo(0, start+60, "Unauthorized", "403"))
+	if l.Phases[0] != Undoing || l.Retries[0] != 60 || l.Tries[0] != 1 {
+		t.Errorf("%s, due at %d, try %d", l.Phases[0], l.Retries[0], l.Tries[0])
+	}
+	must(t, l.OrderUndo(0, start+60))
+	if l.Attempts[0] != 2 || l.Tries[0] != 2 || l.Retries[0] != None || l.Starts[0] != 60 {
+		t.Errorf("attempt %d, try %d, due at %d", l.Attempts[0], l.Tries[0], l.Retries[0])
+	}
+	must(t, l.Settle(0, UndoFailed, start+61, "Unauthorized", "403"))
+	must(t, l.Settle(0, Undone, start+62, "", "")) // it went after all
+	if l.Failures() != 1 || l.PostponeUndo(0, start, "", "") == nil || l.OrderUndo(0, start) == nil {
+		t.Errorf("%d failed; what is undone is undone again", l.Failures())
+	}
+	must(t, l.Check())
+}
+
+// TestCompress: of a run that is over only outcomes stay.
+func TestCompress(t *testing.T) {
+	l := simulate(t, 10_000, 500, true, true)
+	if l.Compress() == nil {
+		t.Fatal("a run that is not over is compressed")
+	}
+	must(t, l.SetRun(RunSucceeded, start+100_000))
+	before, err := Encode(l)
+	must(t, err)
+	phases := slices.Clone(l.Phases)
+	must(t, l.Compress())
+	after, err := Encode(l)
+	must(t, err)
+	if !slices.Equal(phases, l.Phases) || !l.Ordered(0) || !l.Compact || len(after) > 1024 || len(after) > len(before)/4 {
+		t.Errorf("%d bytes of %d", len(after), len(before))
+	}
+}
+
 func TestClock(t *testing.T) {
 	l := mustNew(t)
 	for unix, want := range map[int64]int32{start: 0, start + 7: 7, start - 7: 0, start + 1<<40: 1<<31 - 1} {
@@ -148,8 +216,8 @@ func TestCountsFollow(t *testing.T) {
 				t.Fatalf("counters say %v, counting gives %v", l.total, fresh.total)
 			}
 			for i := range l.Phases {
-				moved := l.Phases[i] != before.Phases[i]
-				if l.Attempts[i] < before.Attempts[i] || moved && !CanMove(before.Phases[i], l.Phases[i]) {
+				from, to := before.Phases[i], l.Phases[i]
+				if l.Attempts[i] < before.Attempts[i] || from != to && !CanMove(from, to) && !CanRepeat(from, to) {
 					t.Fatalf("instance %d went from %s to %s, attempts %d to %d", i, before.Phases[i], l.Phases[i], before.Attempts[i], l.Attempts[i])
 				}
 			}

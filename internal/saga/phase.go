@@ -71,11 +71,32 @@ const (
 	RunRolledBack
 	// RunRollbackFailed: it was taken back as far as that went; something is left over.
 	RunRollbackFailed
+	// RunCancelled: somebody ended it, and nothing is taken back.
+	RunCancelled
 	// NumRunPhases is how many run phases there are.
 	NumRunPhases
 )
 
-var runPhaseNames = [NumRunPhases]string{"Running", "Undoing", "Succeeded", "Failed", "RolledBack", "RollbackFailed"}
+var runPhaseNames = [NumRunPhases]string{"Running", "Undoing", "Succeeded", "Failed", "RolledBack", "RollbackFailed", "Cancelled"}
+
+// Stop says why the whole run starts nothing more, where that is not the failure of an instance. The numbers are written into
+// ledgers: they are only ever added to.
+type Stop uint8
+
+const (
+	// StopNone: nobody stopped it.
+	StopNone Stop = iota
+	// StopTimedOut: its time was over.
+	StopTimedOut
+	// StopCancelled: somebody asked for its end.
+	StopCancelled
+	// StopAborted: somebody asked for its end at once.
+	StopAborted
+	// StopRollback: somebody asked for what it made to be taken back.
+	StopRollback
+	// NumStops is how many there are.
+	NumStops
+)
 
 // String returns the name of the phase as people see it.
 func (p RunPhase) String() string {

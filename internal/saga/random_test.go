@@ -35,7 +35,7 @@ func drawOps(t *rapid.T) []Op {
 		op := Op{Name: fmt.Sprintf("op-%d", k), Type: rapid.SampledFrom([]string{"ServerBatch", "Check", ""}).Draw(t, "type")}
 		copy(op.Written[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "written"))
 		for range rapid.IntRange(0, 3).Draw(t, "preds") {
-			op.Preds = append(op.Preds, Pred{Op: int32(rapid.IntRange(0, n-1).Draw(t, "pred")), Soft: rapid.Bool().Draw(t, "soft")})
+			op.Preds = append(op.Preds, Pred{Op: int32(rapid.IntRange(0, n-1).Draw(t, "pred")), Soft: rapid.Bool().Draw(t, "soft"), Same: rapid.Bool().Draw(t, "same")})
 		}
 		if op.Count = int32(rapid.IntRange(0, 9).Draw(t, "count")); rapid.Bool().Draw(t, "keyed") {
 			op.Keys = rapid.SliceOfN(rapid.StringN(0, 5, 60), int(op.Count), int(op.Count)).Draw(t, "keys")
@@ -74,7 +74,7 @@ func step(t *rapid.T, l *Ledger) error {
 	now := start + rapid.Int64Range(-10, 100_000).Draw(t, "now")
 	reason := rapid.SampledFrom([]string{"", "TimedOut", "Invalid", "QuotaExceeded"}).Draw(t, "reason")
 	message := rapid.SampledFrom([]string{"", "no", strings.Repeat("é", 400)}).Draw(t, "message")
-	switch rapid.IntRange(0, 4).Draw(t, "verb") {
+	switch rapid.IntRange(0, 10).Draw(t, "verb") {
 	case 0:
 		return l.Order(i, now)
 	case 1:
@@ -84,6 +84,25 @@ func step(t *rapid.T, l *Ledger) error {
 		return l.Postpone(i, now, reason, message)
 	case 3:
 		return l.Settle(i, Phase(rapid.IntRange(0, int(NumPhases)).Draw(t, "to")), now, reason, message)
+	}
+	switch rapid.IntRange(0, 6).Draw(t, "verb") {
+	case 0:
+		return l.PostponeUndo(i, now, reason, message)
+	case 1:
+		return l.OrderUndo(i, now)
+	case 2:
+		return l.Again(i)
+	case 3:
+		l.Rest(i, now)
+		return nil
+	case 4:
+		l.Hold(now)
+		l.Open(l.OpOf(i), now)
+		return nil
+	case 5:
+		l.Resume(now)
+		l.Handle("retry", reason)
+		return nil
 	}
 	return l.Undo(i, now)
 }

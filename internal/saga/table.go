@@ -33,6 +33,21 @@ var legal = [NumPhases][NumPhases]string{
 		UndoFailed:   "its child could not be removed in the time given",
 		Irreversible: "it turned out on the way that its effect cannot be taken back",
 	},
+	UndoFailed: {
+		Undone:       "its child went after all, while others are still being undone",
+		Irreversible: "its child went after all, and its effect cannot be taken back",
+	},
+}
+
+const tryUndo = "another try to take it back is asked for, and what rests on it goes first"
+
+// again holds the steps back, which are taken only because somebody asked for another try (Ledger.Again).
+var again = [NumPhases][NumPhases]string{
+	Failed:     {Pending: "another attempt is asked for"},
+	Unknown:    {Pending: "somebody has looked, and asks for another attempt"},
+	Cancelled:  {Pending: "another attempt is asked for, or its first one after all"},
+	Omitted:    {Pending: "what it needs is tried again"},
+	UndoFailed: {Succeeded: tryUndo, Failed: tryUndo, Unknown: tryUndo, Cancelled: tryUndo},
 }
 
 // undo is how an instance that was ordered once leaves the forward direction.
@@ -78,11 +93,29 @@ var runLegal = [NumRunPhases][NumRunPhases]string{
 		RunSucceeded: "everything that had to succeed did",
 		RunFailed:    "nothing runs any more, something failed and nothing is to be taken back",
 		RunUndoing:   "nothing runs any more, something failed and what was made is to be taken back",
+		RunCancelled: "nothing runs any more, somebody had asked for its end and nothing is to be taken back",
 	},
 	RunUndoing: {
 		RunRolledBack:     "everything that was made is gone",
 		RunRollbackFailed: "nothing is being undone any more and something is left over",
 	},
+}
+
+// runAgain holds the steps by which a run that was over goes on, because somebody asked for it (Ledger.Reopen).
+var runAgain = [NumRunPhases][NumRunPhases]string{
+	RunFailed:         {RunRunning: "what failed is to be tried again", RunUndoing: "what it made is to be taken back"},
+	RunCancelled:      {RunRunning: "it is to go on after all", RunUndoing: "what it made is to be taken back"},
+	RunRollbackFailed: {RunUndoing: "what could not be taken back is to be tried again"},
+}
+
+// CanRepeat reports whether an instance may go from one phase to the other because somebody asked for another try.
+func CanRepeat(from, to Phase) bool {
+	return from < NumPhases && to < NumPhases && again[from][to] != ""
+}
+
+// CanReopen reports whether a run that was over may go on in that phase because somebody asked for it.
+func CanReopen(from, to RunPhase) bool {
+	return from < NumRunPhases && to < NumRunPhases && runAgain[from][to] != ""
 }
 
 // CanMoveRun reports whether a run may go from one phase to the other. Staying is not a move.

@@ -20,7 +20,7 @@ func TestTable(t *testing.T) {
 		Unknown:      ". . . . . . . . . x . . x",
 		Undoing:      ". . . . . . . . . . x x x",
 		Undone:       ". . . . . . . . . . . . .",
-		UndoFailed:   ". . . . . . . . . . . . .",
+		UndoFailed:   ". . . . . . . . . . x . x",
 		Irreversible: ". . . . . . . . . . . . .",
 	}
 	for from := range NumPhases {
@@ -39,8 +39,10 @@ func TestTable(t *testing.T) {
 func TestTableGoesForward(t *testing.T) {
 	stage := func(p Phase) int {
 		switch {
-		case p.UndoTerminal():
+		case p == UndoFailed:
 			return 4
+		case p.UndoTerminal():
+			return 5
 		case p == Undoing:
 			return 3
 		case p.Terminal():
@@ -72,6 +74,7 @@ func TestRunTable(t *testing.T) {
 		"undo never turns into success":           {RunUndoing, RunSucceeded, false},
 		"nothing is rolled back without Undoing":  {RunRunning, RunRolledBack, false},
 		"an end is an end":                        {RunFailed, RunUndoing, false},
+		"a run is cancelled":                      {RunRunning, RunCancelled, true},
 		"staying is not a move":                   {RunRunning, RunRunning, false},
 		"a phase that does not exist is no start": {NumRunPhases, RunFailed, false},
 		"nor an end":                              {RunRunning, NumRunPhases, false},
@@ -90,6 +93,73 @@ func TestRunTable(t *testing.T) {
 	}
 }
 
+// TestAgainTable pins the steps back, which are taken only because somebody asked for another try.
+func TestAgainTable(t *testing.T) {
+	allowed := map[[2]Phase]bool{
+		{Failed, Pending}: true, {Unknown, Pending}: true, {Cancelled, Pending}: true,
+		{Omitted, Pending}: true, {UndoFailed, Succeeded}: true,
+		{UndoFailed, Failed}: true, {UndoFailed, Unknown}: true, {UndoFailed, Cancelled}: true,
+	}
+	for from := range NumPhases + 1 {
+		for to := range NumPhases + 1 {
+			if CanRepeat(from, to) != allowed[[2]Phase{from, to}] {
+				t.Errorf("%s → %s: may be repeated is %t", from, to, CanRepeat(from, to))
+			}
+			if CanRepeat(from, to) && CanMove(from, to) {
+				t.Errorf("%s → %s is in both tables", from, to)
+			}
+		}
+	}
+	runs := map[[2]RunPhase]bool{
+		{RunFailed, RunRunning}: true, {RunFailed, RunUndoing}: true, {RunCancelled, RunRunning}: true, {RunCancelled, RunUndoing}: true,
+		{RunRollbackFailed, RunUndoing}: true,
+	}
+	for from := range NumRunPhases + 1 {
+		for to := range NumRunPhases + 1 {
+			if CanReopen(from, to) != runs[[2]RunPhase{from, to}] {
+				t.Errorf("a run goes from %s to %s: %t", from, to, CanReopen(from, to))
+			}
+		}
+	}
+}
+
+// TestAgain: attempts go on counting, and the run's time and cause are those of another passage.
+func TestAgain(t *testing.T) {
+	l := mustNew(t, Op{Name: "a", Count: 4})
+	must(t, l.Order(0, start+1))
+	must(t, l.Settle(0, Failed, start+2, "QuotaExceeded", "no"))
+	must(t, l.Settle(1, Omitted, start+2, "", ""))
+	must(t, l.Order(2, start+2))
+	must(t, l.Settle(2, Succeeded, start+3, "", ""))
+	must(t, l.Settle(3, Failed, start+3, "Invalid", "no value"))
+	l.Open(0, start+1)
+	l.Blame(0, "QuotaExceeded", "no")
+	l.Blame(3, "Invalid", "later")
+	if l.Cause.Instance != 0 {
+		t.Errorf("the cause is %+v, and the first failure stays", l.Cause)
+	}
+	l.Stop = StopTimedOut
+	must(t, l.SetRun(RunFailed, start+4))
+	if l.Again(2) == nil {
+		t.Error("what succeeded runs again")
+	}
+	for _, i := range []int{0, 1, 3} {
+		must(t, l.Again(i))
+	}
+	must(t, l.Reopen(RunRunning))
+	if l.Phases[0] != Pending || l.Phases[1] != Pending || l.Phases[3] != Pending || !l.Ordered(0) || l.Ordered(3) || l.Attempts[0] != 1 || l.Tries[0] != 0 {
+		t.Errorf("phases %v, attempts %d, tries %d", l.Phases, l.Attempts[0], l.Tries[0])
+	}
+	if l.Finished != 0 || l.Stop != StopNone || l.Cause.Reason != "" || l.Opened != None || l.Ops[0].Opened != None || l.Ops[0].Message != "" {
+		t.Errorf("the run reads %+v", l)
+	}
+	must(t, l.Order(0, start+6))
+	if l.Attempts[0] != 2 || l.Tries[0] != 1 {
+		t.Errorf("attempt %d, try %d", l.Attempts[0], l.Tries[0])
+	}
+	must(t, l.Check())
+}
+
 func TestNames(t *testing.T) {
 	seen := map[string]bool{"": true}
 	for p := range NumPhases {
@@ -103,7 +173,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("run phase %d has no name", p)
 		}
 	}
-	if NumPhases.String() != "Phase(13)" || NumRunPhases.String() != "RunPhase(6)" {
+	if NumPhases.String() != "Phase(13)" || NumRunPhases.String() != "RunPhase(7)" {
 		t.Errorf("unknown phases print as %s and %s", NumPhases, NumRunPhases)
 	}
 }

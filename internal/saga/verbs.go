@@ -14,15 +14,26 @@ func (l *Ledger) Set(i int, to Phase) error {
 		return &TransitionError{From: from, To: to, Instance: i, Why: "it was never ordered, so there is nothing to take back"}
 	}
 	if to == Running {
-		l.Attempts[i] += uint16(min(1, math.MaxUint16-int(l.Attempts[i])))
+		l.count(i)
 	}
+	l.move(i, to)
+	return nil
+}
+
+// count counts one more attempt.
+func (l *Ledger) count(i int) {
+	l.Attempts[i] += uint16(min(1, math.MaxUint16-int(l.Attempts[i])))
+	l.Tries[i] += uint16(min(1, math.MaxUint16-int(l.Tries[i])))
+}
+
+// move changes the phase and keeps the counters.
+func (l *Ledger) move(i int, to Phase) {
+	from, op := l.Phases[i], &l.counts[l.opOf[i]]
 	l.Phases[i] = to
-	op := &l.counts[l.opOf[i]]
 	op[from]--
 	op[to]++
 	l.total[from]--
 	l.total[to]++
-	return nil
 }
 
 // Ordered reports whether instance i was ever ordered: only then can there be an effect, and something to undo.
@@ -33,18 +44,13 @@ func (l *Ledger) Order(i int, now int64) error {
 	if err := l.Set(i, Running); err != nil {
 		return err
 	}
-	l.Starts[i], l.Begun[i], l.Ends[i], l.Retries[i] = l.At(now), None, None, None
+	l.dawn(i, now)
 	return nil
 }
 
-// Begin records that the child of instance i has left its queue, so that the attempt's time starts. Only the first call of an
-// attempt (or undo) counts, and only while it is under way; it reports whether it changed anything.
-func (l *Ledger) Begin(i int, now int64) bool {
-	if p := l.Phases[i]; p != Running && p != Undoing || l.Begun[i] != None {
-		return false
-	}
-	l.Begun[i] = max(l.At(now), l.Starts[i])
-	return true
+// dawn begins an attempt, or a try of undoing: none of its time has counted.
+func (l *Ledger) dawn(i int, now int64) {
+	l.Starts[i], l.Begun[i], l.Spent[i], l.Ends[i], l.Retries[i] = l.At(now), None, 0, None, None
 }
 
 // Postpone records that an attempt failed and when the next is due (Unix seconds): Running → Retrying.
@@ -72,10 +78,14 @@ func (l *Ledger) Settle(i int, to Phase, now int64, reason, message string) erro
 	if err != nil {
 		return err
 	}
+	outcome := l.Phases[i]
 	if err := l.Set(i, to); err != nil {
 		return err
 	}
-	l.Begun[i], l.Ends[i], l.Retries[i] = None, l.At(now), None
+	if to == Irreversible && l.Outcomes[i] == Pending {
+		l.Outcomes[i] = outcome
+	}
+	l.Begun[i], l.Spent[i], l.Ends[i], l.Retries[i] = None, 0, l.At(now), None
 	switch to {
 	case Succeeded:
 		l.Reasons[i] = 0
@@ -93,10 +103,109 @@ func (l *Ledger) Settle(i int, to Phase, now int64, reason, message string) erro
 // Undo records that instance i is to be taken back from now on (Unix seconds). Its times are those of the way back from here.
 // It refuses an instance that was never ordered: there is nothing to take back.
 func (l *Ledger) Undo(i int, now int64) error {
+	outcome := l.Phases[i]
 	if err := l.Set(i, Undoing); err != nil {
 		return err
 	}
-	l.Starts[i], l.Begun[i], l.Ends[i] = l.At(now), None, None
+	if l.Outcomes[i] != Pending {
+		l.count(i) // it was tried before: its child must hear that it is asked anew
+	}
+	l.dawn(i, now)
+	l.Outcomes[i], l.Tries[i] = outcome, 1
+	return nil
+}
+
+// PostponeUndo records that a try of undoing failed and when the next is due (Unix seconds). It stays Undoing.
+func (l *Ledger) PostponeUndo(i int, due int64, reason, message string) error {
+	number, err := l.intern(reason)
+	if err != nil {
+		return err
+	}
+	if l.Phases[i] != Undoing {
+		return &TransitionError{From: l.Phases[i], To: Undoing, Instance: i, Why: "it is not being undone"}
+	}
+	l.Begun[i], l.Spent[i], l.Retries[i] = None, 0, l.At(due)
+	l.blame(i, number, message)
+	return nil
+}
+
+// OrderUndo records that the next try of undoing is ordered now (Unix seconds): one more attempt that the child is asked for.
+func (l *Ledger) OrderUndo(i int, now int64) error {
+	if l.Phases[i] != Undoing {
+		return &TransitionError{From: l.Phases[i], To: Undoing, Instance: i, Why: "it is not being undone"}
+	}
+	l.count(i)
+	l.dawn(i, now)
+	return nil
+}
+
+// Again records that somebody asked for another try of instance i: it waits for its turn as if it had not run, or, where it
+// could not be undone, stands as it did before its undoing. Attempts go on counting, Tries begin anew.
+func (l *Ledger) Again(i int) error {
+	to := Pending
+	if l.Phases[i] == UndoFailed {
+		to = l.Outcomes[i]
+	}
+	if !CanRepeat(l.Phases[i], to) {
+		return &TransitionError{From: l.Phases[i], To: to, Instance: i, Why: "there is nothing to try again"}
+	}
+	l.move(i, to)
+	l.Tries[i], l.Ends[i] = 0, None
+	if to == Pending && !l.Ordered(i) {
+		l.Reasons[i] = 0
+	}
+	if c, op := &l.counts[l.opOf[i]], &l.Ops[l.opOf[i]]; c[Failed]+c[Unknown] == 0 {
+		l.tell(op, "", "")
+	}
+	return nil
+}
+
+// Reopen records that a run that was over goes on because somebody asked for it: forward, with all its time before it and no
+// cause of failure, or back.
+func (l *Ledger) Reopen(to RunPhase) error {
+	if !CanReopen(l.Phase, to) {
+		return &TransitionError{From: l.Phase, To: to, Instance: -1}
+	}
+	l.Phase, l.Finished = to, 0
+	if to == RunRunning {
+		l.Stop, l.Cause, l.Opened = StopNone, Cause{Instance: None}, None
+		for k := range l.Ops {
+			l.Ops[k].Opened = None
+		}
+	}
+	return nil
+}
+
+// Blame records what made the run fail: the first one stays. Instance None stands for the run as a whole.
+func (l *Ledger) Blame(instance int32, reason, message string) {
+	if l.Cause.Reason == "" {
+		l.Cause = Cause{Instance: instance, Reason: reason, Message: cut(message)}
+	}
+}
+
+// Handle records that a verb's value was acted on.
+func (l *Ledger) Handle(verb, value string) {
+	if l.Handled == nil {
+		l.Handled = map[string]string{}
+	}
+	l.Handled[verb] = value
+}
+
+// Compress forgets all of a run that is over but how each instance ended, for good.
+func (l *Ledger) Compress() error {
+	if !l.Phase.Terminal() {
+		return &TransitionError{From: l.Phase, To: l.Phase, Instance: -1, Why: "it is not over"}
+	}
+	l.Compact = true
+	for i := range l.Phases {
+		l.Starts[i], l.Ends[i], l.Reasons[i], l.Attempts[i], l.Tries[i] = None, None, 0, min(l.Attempts[i], 1), 0
+	}
+	for k := range l.Ops {
+		op := &l.Ops[k]
+		op.Outputs, op.Opened = nil, None
+		l.tell(op, "", "")
+	}
+	l.reasons = []string{""}
 	return nil
 }
 

@@ -3,13 +3,22 @@ package saga
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // writer appends values to a body.
 type writer struct{ body []byte }
 
-func (w *writer) uint(v uint64)  { w.body = binary.AppendUvarint(w.body, v) }
-func (w *writer) int(v int64)    { w.body = binary.AppendVarint(w.body, v) }
+func (w *writer) uint(v uint64) { w.body = binary.AppendUvarint(w.body, v) }
+func (w *writer) int(v int64)   { w.body = binary.AppendVarint(w.body, v) }
+func (w *writer) flag(v bool) {
+	if v {
+		w.uint(1)
+	} else {
+		w.uint(0)
+	}
+}
+
 func (w *writer) bytes(b []byte) { w.body = append(w.body, b...) }
 
 func (w *writer) text(s string) {
@@ -49,6 +58,16 @@ func (r *reader) int() int64 {
 	}
 	r.body = r.body[n:]
 	return v
+}
+
+// short reads a number that fits into a column.
+func (r *reader) short() int32 {
+	v := r.int()
+	if v < math.MinInt32 || v > math.MaxInt32 {
+		r.fail("a number is out of bounds: %d", v)
+		return 0
+	}
+	return int32(v)
 }
 
 // upTo reads a number that must not exceed most: what an allocation follows is always read by it.

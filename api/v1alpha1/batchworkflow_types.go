@@ -411,12 +411,24 @@ type Check struct {
 }
 
 // Command runs a script once on each target. It has effects: undo reports it as irreversible.
+// +kubebuilder:validation:XValidation:rule="has(self.verify) == (self.onUnknown == 'Verify')",message="onUnknown Verify needs the script verify, and only Verify"
 type Command struct {
 	CommandScript `json:",inline"`
 
 	// target that the script runs on.
 	// +required
 	Target OperationTarget `json:"target"`
+	// onUnknown says what follows when it cannot be known whether the script ran to its end: Halt ends the instance as Unknown, Retry
+	// runs the script once more, Verify asks the script verify.
+	// +optional
+	// +kubebuilder:default=Halt
+	OnUnknown OnUnknown `json:"onUnknown,omitempty"`
+	// verify is a script that tells whether the effect is there, and changes nothing. It ends with 0: it is; 10: it is not, and the
+	// script runs once more; anything else: it cannot tell.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16384
+	Verify string `json:"verify,omitempty"`
 	// expect says what makes the command succeed.
 	// +optional
 	Expect *Expectation `json:"expect,omitempty"`

@@ -12,6 +12,19 @@ const (
 	RunCommand RunAction = "Command" // one script on a server
 )
 
+// OnUnknown says what follows when it cannot be known whether a command ran to its end.
+// +kubebuilder:validation:Enum=Verify;Retry;Halt
+type OnUnknown string
+
+const (
+	// OnUnknownHalt ends the Run as Unknown: a person decides.
+	OnUnknownHalt OnUnknown = "Halt"
+	// OnUnknownRetry runs the script once more: it may be repeated.
+	OnUnknownRetry OnUnknown = "Retry"
+	// OnUnknownVerify runs the script verify, and believes it.
+	OnUnknownVerify OnUnknown = "Verify"
+)
+
 // RunPhase is a Run's state in one word.
 type RunPhase string
 
@@ -98,6 +111,7 @@ type RunTarget struct {
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Run cannot be changed: make another one"
 // +kubebuilder:validation:XValidation:rule="has(self.http) == (self.action == 'HTTP') && has(self.tcp) == (self.action == 'TCP') && has(self.command) == (self.action == 'Command')",message="exactly the section of the action is needed: http for HTTP, tcp for TCP, command for Command"
 // +kubebuilder:validation:XValidation:rule="self.action != 'Command' || has(self.target)",message="a Command needs a target"
+// +kubebuilder:validation:XValidation:rule="has(self.verify) == (self.onUnknown == 'Verify') && (self.action == 'Command' || self.onUnknown == 'Halt')",message="onUnknown is for a Command; Verify needs the script verify, and only Verify"
 type RunSpec struct {
 	// action that is done.
 	// +required
@@ -119,6 +133,17 @@ type RunSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Expect Expectation `json:"expect,omitzero"`
+	// onUnknown says what follows when it cannot be known whether a command ran to its end, because its machine was cut off in the
+	// middle or is gone: Halt ends as Unknown, Retry runs the script once more, Verify asks the script verify.
+	// +optional
+	// +kubebuilder:default=Halt
+	OnUnknown OnUnknown `json:"onUnknown,omitempty"`
+	// verify is a script that tells whether the effect is there, and changes nothing. It ends with 0: it is; 10: it is not, and the
+	// command runs once more; anything else: it cannot tell, and the Run ends as Unknown.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16384
+	Verify string `json:"verify,omitempty"`
 	// timeout of the action itself, from its start on the machine.
 	// +optional
 	// +kubebuilder:default="1m"
@@ -148,6 +173,12 @@ type RunStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Machine string `json:"machine,omitempty"`
+	// repeats is how often the command was started once more because an outcome could not be known.
+	// +optional
+	Repeats int32 `json:"repeats,omitempty"`
+	// verifying is true while the script verify is asked.
+	// +optional
+	Verifying bool `json:"verifying,omitempty"`
 	// exitCode of the script, or the status of the HTTP answer.
 	// +optional
 	ExitCode *int32 `json:"exitCode,omitempty"`

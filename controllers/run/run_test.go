@@ -146,6 +146,44 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
+// TestOnUnknown: a command that is cut off in the middle is run once more, or asked about, where its spec says so.
+func TestOnUnknown(t *testing.T) {
+	cutOff := func(r *rig, one *v1alpha1.Run) {
+		r.until(one, "running", func(o *v1alpha1.Run) bool { return o.Status.StartedAt != nil })
+		killGroup(t, filepath.Join(r.root, "a"))
+	}
+	const once = `[ -e "$KEELWAY_ROOT/begun" ] && exit 0; : >"$KEELWAY_ROOT/begun"; sleep 60`
+	t.Run("Retry", func(t *testing.T) {
+		r := newRig(t, "a")
+		one := r.command("again", "a", once, func(o *v1alpha1.Run) { o.Spec.OnUnknown = v1alpha1.OnUnknownRetry })
+		cutOff(r, one)
+		r.untilEnded(one, v1alpha1.RunSucceeded)
+		if n := r.executed("a", "again"); one.Status.Repeats != 1 || n != 2 {
+			t.Errorf("repeated %d times, executed %d times", one.Status.Repeats, n)
+		}
+	})
+	for name, c := range map[string]struct {
+		verify  string
+		phase   v1alpha1.RunPhase
+		repeats int32
+	}{
+		"Verify, it is there":  {`[ -e "$KEELWAY_ROOT/begun" ]`, v1alpha1.RunSucceeded, 0},
+		"Verify, it is not":    {`exit 10`, v1alpha1.RunSucceeded, 1},
+		"Verify, nobody knows": {`echo cannot say; exit 1`, v1alpha1.RunUnknown, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "a")
+			one := r.command("asked", "a", once, func(o *v1alpha1.Run) {
+				o.Spec.OnUnknown, o.Spec.Verify = v1alpha1.OnUnknownVerify, c.verify
+			})
+			cutOff(r, one)
+			if r.untilEnded(one, c.phase); one.Status.Repeats != c.repeats || one.Status.Verifying {
+				t.Errorf("the status says %+v", one.Status)
+			}
+		})
+	}
+}
+
 // TestUnknown: what had begun on a machine that is lost is never repeated by itself.
 func TestUnknown(t *testing.T) {
 	r := newRig(t, "a")

@@ -28,17 +28,24 @@ var (
 const maxOutputs = 32
 
 func (v *visit) start(ctx context.Context, one *v1alpha1.Run) error {
-	script, err := scriptOf(one.Spec)
+	script, err := scriptOf(one.Spec, one.Status.Verifying)
 	if err != nil {
 		return err
 	}
+	before := v.seen.Status
 	return v.on(ctx, func(ctx context.Context, tr transport.Transport) error {
+		if before.ID != "" && before.ID != one.Status.ID && before.Machine == one.Status.Machine && !plan.Ended(before.Phase) {
+			if err := runner.Stop(ctx, tr, before.ID); err != nil && !fault.IsGone(err) {
+				return err
+			}
+			_ = runner.Forget(ctx, tr, before.ID) // if it fails, a directory of a few files stays behind
+		}
 		return runner.Start(ctx, tr, one.Status.ID, script)
 	})
 }
 
 // scriptOf is what a Run does on its machine. Only a command may change something there, so only it holds the machine's lock.
-func scriptOf(spec v1alpha1.RunSpec) (runner.Script, error) {
+func scriptOf(spec v1alpha1.RunSpec, verifying bool) (runner.Script, error) {
 	script := runner.Script{Timeout: spec.Timeout.Duration, Env: map[string]string{}}
 	switch spec.Action {
 	case v1alpha1.RunHTTP:
@@ -55,7 +62,10 @@ func scriptOf(spec v1alpha1.RunSpec) (runner.Script, error) {
 		script.Body = tcpScript
 		script.Env["KW_HOST"], script.Env["KW_PORT"] = host, port
 	default:
-		script.Body, script.Mutating = spec.Command.Script, true
+		script.Body, script.Mutating = spec.Command.Script, true // verify waits for the lock, too: what it asks about may still run
+		if verifying {
+			script.Body = spec.Verify
+		}
 		for _, variable := range spec.Command.Env {
 			script.Env[variable.Name] = variable.Value
 		}

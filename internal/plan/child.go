@@ -109,6 +109,7 @@ func (w *Workflow) run(l *saga.Ledger, op *operation, n int) Child {
 		expect, r.Spec.Timeout = op.Check.Expect, op.Check.Timeout
 	} else {
 		expect, r.Spec.Timeout = op.Command.Expect, op.Command.Timeout
+		r.Spec.OnUnknown, r.Spec.Verify = op.Command.OnUnknown, op.Command.Verify
 	}
 	if expect != nil {
 		r.Spec.Expect = *expect

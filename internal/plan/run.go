@@ -67,7 +67,8 @@ func Again(status v1alpha1.RunStatus, asked int32) bool {
 }
 
 // Run decides what comes next for a Run. A command is started once for each attempt: when it cannot be known how a command that
-// had begun went on, the Run ends Unknown and nothing is repeated. Probes change nothing and are simply asked again.
+// had begun went on, spec.onUnknown decides, and unless it says otherwise the Run ends Unknown and nothing is repeated. Probes
+// change nothing and are simply asked again.
 func Run(seen RunSeen, now time.Time) RunStep {
 	step := RunStep{Do: OnceNone, Status: *seen.Status.DeepCopy()}
 	switch {
@@ -105,7 +106,7 @@ func (s *RunStep) begin(seen RunSeen) {
 	case HostReady:
 		s.Status.Phase = v1alpha1.RunRunning
 		s.Status.Machine = seen.Machine
-		s.Status.ID = RunID(seen.UID, seen.Machine, RunVerb(seen.Spec.Action), "", s.Status.Attempt)
+		s.Status.ID = s.id(seen, seen.Machine)
 		s.Do = OnceStart
 		s.Outcome = fault.Waiting(fault.ReasonInProgress, PollPause(0), "starts on server %s", seen.Spec.Target.ServerRef.Name)
 	case HostGone:
@@ -113,6 +114,18 @@ func (s *RunStep) begin(seen RunSeen) {
 	default:
 		s.Outcome = fault.Waiting(fault.ReasonDependency, 0, "%s", seen.Why)
 	}
+}
+
+// id is that of the run of this attempt, or of asking for its outcome; each start after an unknown outcome has another.
+func (s *RunStep) id(seen RunSeen, machine string) string {
+	verb, turn := RunVerb(seen.Spec.Action), ""
+	if s.Status.Verifying {
+		verb = RunVerify
+	}
+	if s.Status.Repeats > 0 {
+		turn = fmt.Sprint(s.Status.Repeats)
+	}
+	return RunID(seen.UID, machine, verb, turn, s.Status.Attempt)
 }
 
 // follow goes on with a run that was recorded.
@@ -139,8 +152,53 @@ func (s *RunStep) follow(seen RunSeen, now time.Time) {
 	case seen.Said.State == RunStateRunning:
 		s.started(seen.Said.StartedAt, now)
 		s.Outcome = fault.Waiting(fault.ReasonInProgress, PollPause(now.Sub(s.Status.StartedAt.Time)), "runs on server %s", server)
+	case s.Status.Verifying:
+		s.verified(seen, now)
 	default:
 		s.Finish(seen.Spec, *seen.Said, now)
+	}
+}
+
+// unknown decides about a command whose outcome cannot be known, as its spec says; it reports whether that leaves nothing but to
+// end it. Nothing is repeated in silence: the status counts it.
+func (s *RunStep) unknown(seen RunSeen, why string) (ends bool) {
+	sameMachine := seen.State == HostReady && seen.Machine == seen.Status.Machine
+	switch {
+	case s.Status.Verifying: // it could not be asked either
+		return true
+	case seen.Spec.OnUnknown == v1alpha1.OnUnknownRetry:
+		s.repeat(seen, why)
+		return false
+	case seen.Spec.OnUnknown == v1alpha1.OnUnknownVerify && sameMachine:
+		s.Status.Verifying, s.Status.StartedAt = true, nil
+		s.Status.ID, s.Do = s.id(seen, seen.Machine), OnceStart
+		s.Outcome = fault.Waiting(fault.ReasonInProgress, PollPause(0), "%s: asks on server %s whether it took effect", why, seen.Spec.Target.ServerRef.Name)
+		return false
+	}
+	return true
+}
+
+// repeat starts the command once more, under an id of its own.
+func (s *RunStep) repeat(seen RunSeen, why string) {
+	s.Status.Repeats++
+	s.Status.Verifying, s.Status.Machine, s.Status.ID, s.Status.StartedAt = false, "", "", nil
+	s.begin(seen)
+	if s.Do == OnceStart {
+		s.Outcome = fault.Waiting(fault.ReasonInProgress, PollPause(0), "%s: starts once more on server %s", why, seen.Spec.Target.ServerRef.Name)
+	}
+}
+
+// verified takes over what the script verify found.
+func (s *RunStep) verified(seen RunSeen, now time.Time) {
+	switch code := seen.Said.Report.Code; {
+	case seen.Said.Report.TimedOut || code != 0 && code != exitDiffers:
+		s.vanished(seen, fault.ReasonOutcomeUnknown, fmt.Sprintf("verify ended with code %d%s", code, lastWords(seen.Said.Report.Text)), now)
+	case code == exitDiffers:
+		s.repeat(seen, "verify found no effect")
+	default:
+		s.Status.Verifying, s.Status.Phase, s.Status.Tail = false, v1alpha1.RunSucceeded, seen.Said.Tail
+		s.started(seen.Said.StartedAt, now)
+		s.end(nil, now)
 	}
 }
 
@@ -157,7 +215,10 @@ func (s *RunStep) vanished(seen RunSeen, reason fault.Reason, why string, now ti
 		s.Outcome = fault.New(fault.Terminal, fault.ReasonExpectationFailed, "%s: %s", subject(seen.Spec), why)
 		return
 	}
-	s.Status.Phase = v1alpha1.RunUnknown
+	if !s.unknown(seen, why) {
+		return
+	}
+	s.Status.Phase, s.Status.Verifying = v1alpha1.RunUnknown, false
 	s.end(nil, now)
 	s.Outcome = fault.New(fault.Terminal, reason, "%s: whether the script ran to its end cannot be known; look at the server, then raise the annotation %s to run it again",
 		why, v1alpha1.AnnotationAttempt)

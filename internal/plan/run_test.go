@@ -75,25 +75,29 @@ func TestRun(t *testing.T) {
 		as     fault.Reason // of the outcome; "" is none
 		reason string
 	}{
-		"new":               {at(v1alpha1.RunStatus{}, nil), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "recorded and started"},
-		"server not ready":  {change(at(v1alpha1.RunStatus{}, nil), func(s *RunSeen) { s.State = HostWaiting }), OnceNone, v1alpha1.RunPending, fault.ReasonDependency, "it waits"},
-		"server missing":    {change(at(v1alpha1.RunStatus{}, nil), func(s *RunSeen) { s.State = HostGone }), OnceNone, v1alpha1.RunPending, fault.ReasonServerNotFound, "it waits"},
-		"recorded only":     {at(running, said(RunStateMissing)), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "a crash between record and start: nothing has run"},
-		"begun and missing": {at(begun, said(RunStateMissing)), OnceNone, v1alpha1.RunUnknown, fault.ReasonOutcomeUnknown, "never a silent retry"},
-		"lost":              {at(running, said(RunStateLost)), OnceNone, v1alpha1.RunUnknown, fault.ReasonOutcomeUnknown, "a reboot in the middle"},
-		"new machine":       {change(at(begun, nil), func(s *RunSeen) { s.Machine = "n" }), OnceNone, v1alpha1.RunUnknown, fault.ReasonMachineLost, "the outcome went with the machine"},
-		"server gone":       {change(at(begun, nil), func(s *RunSeen) { s.State, s.Machine = HostGone, "" }), OnceNone, v1alpha1.RunUnknown, fault.ReasonMachineLost, "the outcome went with the machine"},
-		"server away":       {change(at(begun, nil), func(s *RunSeen) { s.State = HostWaiting }), OnceNone, v1alpha1.RunRunning, fault.ReasonDependency, "it may come back"},
-		"waits for lock":    {at(running, said(RunStateWaiting)), OnceNone, v1alpha1.RunRunning, fault.ReasonMachineBusy, "another run holds the machine"},
-		"runs":              {at(running, said(RunStateRunning)), OnceNone, v1alpha1.RunRunning, fault.ReasonInProgress, "polled"},
-		"ended well":        {at(running, &OnceSaid{State: RunStateExited, Report: RunReport{Contains: true}}), OnceNone, v1alpha1.RunSucceeded, "", "the result"},
-		"ended badly":       {at(running, &OnceSaid{State: RunStateExited, Report: RunReport{Code: 1, Contains: true}}), OnceNone, v1alpha1.RunFailed, fault.ReasonScriptFailed, "the result"},
-		"succeeded":         {change(at(v1alpha1.RunStatus{Phase: v1alpha1.RunSucceeded}, nil), func(s *RunSeen) { s.Asked = 9 }), OnceNone, v1alpha1.RunSucceeded, "", "never again, whatever is asked"},
-		"failed":            {at(v1alpha1.RunStatus{Phase: v1alpha1.RunFailed, Attempt: 1}, nil), OnceNone, v1alpha1.RunFailed, "", "nobody asked"},
-		"asked again":       {change(at(v1alpha1.RunStatus{Phase: v1alpha1.RunUnknown, Attempt: 1, ID: "r"}, nil), func(s *RunSeen) { s.Asked = 2 }), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "a person decided"},
-		"probe":             {RunSeen{UID: "u", Spec: probe}, OnceProbe, v1alpha1.RunRunning, "", "from the operator"},
-		"probe's machine":   {change(at(begun, nil), func(s *RunSeen) { s.Spec, s.Machine = targeted, "n" }), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "a probe changes nothing: ask from the new machine"},
-		"probe cut off":     {change(at(begun, said(RunStateLost)), func(s *RunSeen) { s.Spec = targeted }), OnceNone, v1alpha1.RunFailed, fault.ReasonExpectationFailed, "its id is spent; the next attempt has another"},
+		"new":                  {at(v1alpha1.RunStatus{}, nil), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "recorded and started"},
+		"server not ready":     {change(at(v1alpha1.RunStatus{}, nil), func(s *RunSeen) { s.State = HostWaiting }), OnceNone, v1alpha1.RunPending, fault.ReasonDependency, "it waits"},
+		"server missing":       {change(at(v1alpha1.RunStatus{}, nil), func(s *RunSeen) { s.State = HostGone }), OnceNone, v1alpha1.RunPending, fault.ReasonServerNotFound, "it waits"},
+		"recorded only":        {at(running, said(RunStateMissing)), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "a crash between record and start: nothing has run"},
+		"begun and missing":    {at(begun, said(RunStateMissing)), OnceNone, v1alpha1.RunUnknown, fault.ReasonOutcomeUnknown, "never a silent retry"},
+		"lost":                 {at(running, said(RunStateLost)), OnceNone, v1alpha1.RunUnknown, fault.ReasonOutcomeUnknown, "a reboot in the middle"},
+		"lost, to be repeated": {change(at(begun, said(RunStateLost)), func(s *RunSeen) { s.Spec.OnUnknown = v1alpha1.OnUnknownRetry }), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "its spec says that it may be repeated"},
+		"lost, to be verified": {change(at(begun, said(RunStateLost)), func(s *RunSeen) { s.Spec = verifies() }), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "it is asked whether it took effect"},
+		"gone, to be verified": {change(at(begun, nil), func(s *RunSeen) { s.Spec, s.Machine = verifies(), "n" }), OnceNone, v1alpha1.RunUnknown, fault.ReasonMachineLost, "nobody is left to be asked"},
+		"gone, to be repeated": {change(at(begun, nil), func(s *RunSeen) { s.Spec.OnUnknown, s.Machine = v1alpha1.OnUnknownRetry, "n" }), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "on the new machine"},
+		"new machine":          {change(at(begun, nil), func(s *RunSeen) { s.Machine = "n" }), OnceNone, v1alpha1.RunUnknown, fault.ReasonMachineLost, "the outcome went with the machine"},
+		"server gone":          {change(at(begun, nil), func(s *RunSeen) { s.State, s.Machine = HostGone, "" }), OnceNone, v1alpha1.RunUnknown, fault.ReasonMachineLost, "the outcome went with the machine"},
+		"server away":          {change(at(begun, nil), func(s *RunSeen) { s.State = HostWaiting }), OnceNone, v1alpha1.RunRunning, fault.ReasonDependency, "it may come back"},
+		"waits for lock":       {at(running, said(RunStateWaiting)), OnceNone, v1alpha1.RunRunning, fault.ReasonMachineBusy, "another run holds the machine"},
+		"runs":                 {at(running, said(RunStateRunning)), OnceNone, v1alpha1.RunRunning, fault.ReasonInProgress, "polled"},
+		"ended well":           {at(running, &OnceSaid{State: RunStateExited, Report: RunReport{Contains: true}}), OnceNone, v1alpha1.RunSucceeded, "", "the result"},
+		"ended badly":          {at(running, &OnceSaid{State: RunStateExited, Report: RunReport{Code: 1, Contains: true}}), OnceNone, v1alpha1.RunFailed, fault.ReasonScriptFailed, "the result"},
+		"succeeded":            {change(at(v1alpha1.RunStatus{Phase: v1alpha1.RunSucceeded}, nil), func(s *RunSeen) { s.Asked = 9 }), OnceNone, v1alpha1.RunSucceeded, "", "never again, whatever is asked"},
+		"failed":               {at(v1alpha1.RunStatus{Phase: v1alpha1.RunFailed, Attempt: 1}, nil), OnceNone, v1alpha1.RunFailed, "", "nobody asked"},
+		"asked again":          {change(at(v1alpha1.RunStatus{Phase: v1alpha1.RunUnknown, Attempt: 1, ID: "r"}, nil), func(s *RunSeen) { s.Asked = 2 }), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "a person decided"},
+		"probe":                {RunSeen{UID: "u", Spec: probe}, OnceProbe, v1alpha1.RunRunning, "", "from the operator"},
+		"probe's machine":      {change(at(begun, nil), func(s *RunSeen) { s.Spec, s.Machine = targeted, "n" }), OnceStart, v1alpha1.RunRunning, fault.ReasonInProgress, "a probe changes nothing: ask from the new machine"},
+		"probe cut off":        {change(at(begun, said(RunStateLost)), func(s *RunSeen) { s.Spec = targeted }), OnceNone, v1alpha1.RunFailed, fault.ReasonExpectationFailed, "its id is spent; the next attempt has another"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			step := Run(c.seen, noon)
@@ -107,6 +111,56 @@ func TestRun(t *testing.T) {
 				t.Errorf("%s: it has ended and nothing says when", c.reason)
 			}
 		})
+	}
+}
+
+func verifies() v1alpha1.RunSpec {
+	spec := command()
+	spec.OnUnknown, spec.Verify = v1alpha1.OnUnknownVerify, "test -e /done"
+	return spec
+}
+
+// TestOnUnknown: what cannot be known is asked, repeated, or left to a person; it is counted, and never in silence.
+func TestOnUnknown(t *testing.T) {
+	begun := metav1.NewTime(noon.Add(-time.Minute))
+	lost := v1alpha1.RunStatus{Phase: v1alpha1.RunRunning, ID: "r", Machine: "m", Attempt: 1, StartedAt: &begun}
+	look := func(spec v1alpha1.RunSpec, status v1alpha1.RunStatus, state RunState, code int) RunStep {
+		report := RunReport{Code: code, Contains: true, Text: "cannot say"}
+		return Run(RunSeen{UID: "u", Asked: 1, Spec: spec, Status: status, State: HostReady, Machine: "m", Said: &OnceSaid{State: state, Report: report}}, noon)
+	}
+	repeats := command()
+	repeats.OnUnknown = v1alpha1.OnUnknownRetry
+	ids := map[string]bool{"r": true}
+	for n, status := 1, lost; n < 4; n++ {
+		step := look(repeats, status, RunStateLost, 0)
+		if step.Do != OnceStart || ids[step.Status.ID] || step.Status.Repeats != int32(n) || step.Status.StartedAt != nil || !strings.Contains(step.Outcome.Error(), "starts once more") {
+			t.Fatalf("repeat %d: %s, %+v, %v", n, step.Do, step.Status, step.Outcome)
+		}
+		ids[step.Status.ID] = true
+		status = step.Status
+		status.StartedAt = &begun
+	}
+	asks := look(verifies(), lost, RunStateLost, 0)
+	if asks.Do != OnceStart || !asks.Status.Verifying || asks.Status.ID == "r" || asks.Status.Repeats != 0 {
+		t.Fatalf("it is not verified: %+v", asks)
+	}
+	again := look(verifies(), asks.Status, RunStateMissing, 0)
+	if again.Do != OnceStart || again.Status.ID != asks.Status.ID {
+		t.Errorf("a crash between record and start: %+v", again)
+	}
+	for code, want := range map[int]v1alpha1.RunPhase{0: v1alpha1.RunSucceeded, 10: v1alpha1.RunRunning, 1: v1alpha1.RunUnknown} {
+		step := look(verifies(), asks.Status, RunStateExited, code)
+		if step.Status.Phase != want || step.Status.Verifying || (step.Do == OnceStart) != (code == 10) || (step.Status.Repeats == 1) != (code == 10) {
+			t.Errorf("verify ends with %d: %s, %+v", code, step.Do, step.Status)
+		}
+		if code == 1 && !strings.Contains(step.Outcome.Error(), "verify ended with code 1: cannot say") {
+			t.Errorf("it says %v", step.Outcome)
+		}
+	}
+	asked := asks.Status
+	asked.StartedAt = &begun
+	if step := look(verifies(), asked, RunStateLost, 0); step.Status.Phase != v1alpha1.RunUnknown || step.Status.Verifying {
+		t.Errorf("verify is cut off: %+v", step.Status)
 	}
 }
 

@@ -118,6 +118,11 @@ type ProviderStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	PublicKey string `json:"publicKey,omitempty"`
+	// hosts of the driver Host with the keys that they showed on first contact, where spec.local.hosts names none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Hosts []KnownHost `json:"hosts,omitempty"`
 	// servers is the number of Servers that refer to this provider.
 	// +optional
 	Servers int32 `json:"servers"`
@@ -127,6 +132,23 @@ type ProviderStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// KnownHost is a host with the keys that it is known by.
+type KnownHost struct {
+	// address of the host.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Address string `json:"address"`
+	// port of its SSH server.
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// hostKeys that it is known by, one line an algorithm.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=2048
+	HostKeys []string `json:"hostKeys,omitempty"`
 }
 
 // Provider is a place that machines come from.

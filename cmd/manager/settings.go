@@ -42,7 +42,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.StringVar(&s.watchNamespace, "watch-namespace", "", "look at this namespace only; default: all")
 	flags.IntVar(&s.workers, "workers", 8, "objects of a kind that are worked on at once")
 	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&admitted, "local-drivers", "", "drivers of local Providers that are admitted, comma-separated: Process (isolates nothing), Memory, Docker; default: none")
+	flags.StringVar(&admitted, "local-drivers", "", "drivers of local Providers that are admitted, comma-separated: Process (isolates nothing), Memory, Docker, Host; default: none")
 	flags.StringVar(&allow, "check-allow", "", "networks that checks without a target may reach from the operator, comma-separated: 10.0.0.0/8,…; default: none")
 	flags.StringVar(&s.stateDir, "state-dir", defaultStateDir(), "where the driver Process keeps its servers")
 	flags.StringVar(&s.dockerHost, "docker-host", "unix:///var/run/docker.sock", "address of the Docker Engine that the driver Docker uses")
@@ -94,7 +94,7 @@ func readFile(flags *flag.FlagSet, file string) error {
 }
 
 // drivers of local Providers that can be admitted.
-var drivers = []string{providers.DriverProcess, providers.DriverMemory, providers.DriverDocker}
+var drivers = []string{providers.DriverProcess, providers.DriverMemory, providers.DriverDocker, providers.DriverHost}
 
 func (s *settings) finish(admitted, allow string) error {
 	s.localDrivers = list(admitted)

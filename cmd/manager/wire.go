@@ -40,10 +40,10 @@ func wire(ctx context.Context, mgr ctrl.Manager, kit reconcile.Kit, s settings, 
 		admitted.Docker = s.dockerHost
 	}
 	connector := connect.Connector{Dialer: transports.New(admitted), Keys: &connect.Keys{Live: kit.Live, Now: kit.Now}}
-	doors := opener{accounts: providers.NewOpener(mem.Options{}), settings: s, installation: installation}
+	doors := opener{accounts: providers.NewOpener(mem.Options{}), settings: s, installation: installation, connector: connector}
 
 	servers := server.New(kit, doors, server.Options{Installation: installation, Workers: s.workers})
-	accounts := providercontroller.New(kit, doors, servers.Inventory, servers.Turnstile, providercontroller.Options{})
+	accounts := providercontroller.New(kit, doors, servers.Inventory, servers.Turnstile, connector, providercontroller.Options{})
 	return errors.Join(
 		children.Index(ctx, mgr.GetFieldIndexer()),
 		mgr.Add(servers.Inventory),
@@ -61,6 +61,7 @@ type opener struct {
 	accounts     *providers.Opener
 	settings     settings
 	installation string
+	connector    connect.Connector
 }
 
 // Open opens the account that the object names.
@@ -70,6 +71,14 @@ func (o opener) Open(ctx context.Context, p *v1alpha1.Provider) (provider.Provid
 	}
 	if local := p.Spec.Local; local != nil {
 		spec.Driver, spec.Endpoint, spec.Docker = string(local.Driver), local.Endpoint, shape(local.Docker)
+	}
+	if spec.Driver == providers.DriverHost {
+		key, err := o.connector.Keys.Private(ctx, p.Namespace, connect.SecretOf(p))
+		if err != nil {
+			return nil, provider.Account{}, err
+		}
+		spec.Host = pool(p)
+		spec.Host.PrivateKey, spec.Host.Dialer = key, o.connector.Dialer
 	}
 	return o.accounts.Open(ctx, spec)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/provider"
 )
 
 // defaultInFlight is the API's default, for objects that were written before it.
@@ -12,7 +13,7 @@ const defaultInFlight = 20
 
 // open reaches the account, puts its limit into force and sees that it answers. Whoever asks again within the interval is
 // answered by the same List.
-func (r *Reconciler) open(ctx context.Context, p *v1alpha1.Provider) error {
+func (r *visit) open(ctx context.Context, p *v1alpha1.Provider) error {
 	door, account, err := r.Opener.Open(ctx, p)
 	if err != nil {
 		return err
@@ -37,6 +38,9 @@ func (r *Reconciler) open(ctx context.Context, p *v1alpha1.Provider) error {
 		return err
 	}
 	p.Status.Account, p.Status.Location = account.ID, account.Location
+	if teller, ok := provider.As[provider.Describer](door); ok {
+		r.words = teller.Describe(ctx)
+	}
 	return nil
 }
 

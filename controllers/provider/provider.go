@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/inventory"
 	cloud "github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/reconcile"
@@ -37,23 +38,25 @@ type Reconciler struct {
 	Opener    Opener
 	Inventory *inventory.Inventory
 	Turnstile *turnstile.Turnstile
+	Connector connect.Connector // for drivers that use SSH
 	options   Options
 }
 
 // New returns a reconciler. Inventory and turnstile are those that the controller of Servers uses.
-func New(kit reconcile.Kit, opener Opener, inv *inventory.Inventory, turns *turnstile.Turnstile, options Options) *Reconciler {
+func New(kit reconcile.Kit, opener Opener, inv *inventory.Inventory, turns *turnstile.Turnstile, connector connect.Connector, options Options) *Reconciler {
 	if options.Workers <= 0 {
 		options.Workers = 2
 	}
 	if options.Interval <= 0 {
 		options.Interval = 5 * time.Minute
 	}
-	return &Reconciler{Kit: kit, Opener: opener, Inventory: inv, Turnstile: turns, options: options}
+	return &Reconciler{Kit: kit, Opener: opener, Inventory: inv, Turnstile: turns, Connector: connector, options: options}
 }
 
 // +kubebuilder:rbac:groups=keelway.dev,resources=providers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=providers/status,verbs=get;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=servers,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // SetupWithManager starts the controller "provider".
@@ -71,13 +74,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Kit.Client.Get(ctx, req.NamespacedName, p); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	part := reconcile.Part[*v1alpha1.Provider]{Message: func(*v1alpha1.Provider) string { return "the account answers" }}
-	result, err := reconcile.RunPart(ctx, r.Kit, part, p, r.finalize, r.count, r.open)
+	v := &visit{Reconciler: r, words: "the account answers"}
+	part := reconcile.Part[*v1alpha1.Provider]{Message: func(*v1alpha1.Provider) string { return v.words }}
+	result, err := reconcile.RunPart(ctx, r.Kit, part, p, r.finalize, r.count, v.key, v.pin, v.open)
 	if err == nil && result.RequeueAfter == 0 && p.DeletionTimestamp.IsZero() {
-		result.RequeueAfter = r.pause()
+		if result.RequeueAfter = r.pause(); v.soon {
+			result.RequeueAfter = min(result.RequeueAfter, soonPause)
+		}
 	}
 	return result, err
 }
+
+// visit is one look at one Provider.
+type visit struct {
+	*Reconciler
+	words string // what Ready says
+	soon  bool   // something is missing that may come by itself
+}
+
+// soonPause is the time until a host that did not answer is asked for its keys again.
+const soonPause = 15 * time.Second
 
 // pause lets a Provider that stopped for good be looked at again too: what the installation admits may have changed.
 func (r *Reconciler) pause() time.Duration {

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/connect"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/inventory"
 	"github.com/keelway/keelway/internal/plan"
@@ -54,7 +55,7 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 	})
 	turns := turnstile.New(nil)
 	inv := inventory.New(inventory.Options{Installation: "test", Seen: func(s inventory.Snapshot, _ []inventory.Change) { turns.Seed(s.Account, nil) }})
-	rg.Reconciler = New(kit, open, inv, turns, Options{})
+	rg.Reconciler = New(kit, open, inv, turns, connect.Connector{}, Options{})
 	return rg
 }
 

@@ -36,7 +36,9 @@ type dialer struct {
 	facts  string
 }
 
-func (d *dialer) HostKeys(context.Context, transport.Access, transport.Credentials) ([]string, error) { return nil, nil }
+func (d *dialer) HostKeys(context.Context, transport.Access, transport.Credentials) ([]string, error) {
+	return nil, nil
+}
 
 func (d *dialer) Dial(_ context.Context, _ transport.Access, _ transport.Credentials) (transport.Transport, error) {
 	d.mu.Lock()

@@ -67,7 +67,7 @@ var _ = Describe("A Process server", func() {
 		l.Manager(t, ns, func(mgr ctrl.Manager) error {
 			kit := reconcile.Kit{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
 			servers := server.New(kit, open, server.Options{Installation: ns})
-			providers := providercontroller.New(kit, open, servers.Inventory, servers.Turnstile, providercontroller.Options{})
+			providers := providercontroller.New(kit, open, servers.Inventory, servers.Turnstile, connect.Connector{}, providercontroller.Options{})
 			reaches := reach.New(kit, connect.Connector{Dialer: transports.New(dial)}, reach.Options{Interval: 300 * time.Millisecond})
 			for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{servers, providers, reaches} {
 				if err := c.SetupWithManager(mgr); err != nil {

@@ -2,11 +2,15 @@ package server
 
 import (
 	"context"
+	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/provider"
 )
 
@@ -20,8 +24,15 @@ func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
 	}
 	v.seen.Users = users
 	v.yield()
-	if len(users) > 0 || s.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
-		return stopping(v.work(ctx)) // both are decided without a provider
+	v.seen.Abandoned = plan.NamedIn(s.Annotations[v1alpha1.AnnotationAbandon]).Has(s.Status.ID)
+	if len(users) > 0 || s.Spec.DeletionPolicy == v1alpha1.DeletionOrphan || v.seen.Abandoned {
+		err := v.work(ctx) // all three are decided without a provider
+		if err == nil && v.seen.Abandoned {
+			v.r.Kit.Events.Eventf(s, nil, corev1.EventTypeWarning, "Abandoned", "Abandon", "machine %s of Provider %s at account %s is left as it is, and what it costs is no longer looked after",
+				s.Status.ID, s.Spec.ProviderRef.Name, s.Status.Account)
+			ctrl.LoggerFrom(ctx).Info("machine abandoned", "machine", s.Status.ID, "account", s.Status.Account)
+		}
+		return stopping(err)
 	}
 	never, err := v.openToDelete(ctx)
 	if err == nil && !never {
@@ -31,7 +42,16 @@ func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
 		v.leaveQueue()
 		v.ended = true
 	}
-	return stopping(err)
+	return stopping(wayOut(err, s.Status.ID))
+}
+
+// wayOut tells people how to go without a machine that nobody can end. Waiting for an end that is under way needs no such advice.
+func wayOut(err error, id string) error {
+	if err == nil || id == "" || fault.IsWait(err) && fault.ReasonOf(err) != fault.ReasonDeletionBlocked {
+		return err
+	}
+	return &fault.Error{Class: fault.ClassOf(err), Reason: fault.ReasonOf(err), After: fault.AfterOf(err),
+		Err: fmt.Errorf("%w; to leave the machine behind, set the annotation %s=%s", err, v1alpha1.AnnotationAbandon, id)}
 }
 
 // yield gives back a slot that a Server which only waits for its users does not need: nothing of it is in the making.

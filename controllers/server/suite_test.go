@@ -85,7 +85,7 @@ func (f *fleet) start() {
 	f.running = f.Manager(GinkgoTB(), f.ns, func(mgr ctrl.Manager) error {
 		kit := reconcile.Kit{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"), Owner: "keelway", Now: time.Now}
 		f.servers = server.New(kit, f.opener, server.Options{Installation: f.ns, Settle: 200 * time.Millisecond})
-		providers := providercontroller.New(kit, f.opener, f.servers.Inventory, f.servers.Turnstile, providercontroller.Options{})
+		providers := providercontroller.New(kit, f.opener, f.servers.Inventory, f.servers.Turnstile, connect.Connector{}, providercontroller.Options{})
 		reaches := reach.New(kit, connect.Connector{Dialer: transports.New(transports.Options{Simulated: &script.Machines{}})}, reach.Options{Interval: f.look})
 		for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{f.servers, providers, reaches} {
 			if err := c.SetupWithManager(mgr); err != nil {

@@ -65,7 +65,7 @@ func (v *visit) provision(ctx context.Context, s *v1alpha1.Server) error {
 // work lets the plan decide and does what it says, until it says that this is all for now.
 func (v *visit) work(ctx context.Context) error {
 	s := v.server
-	v.seen = plan.ServerSeen{UID: string(s.UID), Key: v.key(), Recorded: s.Status.ID, Deleting: !s.DeletionTimestamp.IsZero(), Users: v.seen.Users}
+	v.seen = plan.ServerSeen{UID: string(s.UID), Key: v.key(), Recorded: s.Status.ID, Deleting: !s.DeletionTimestamp.IsZero(), Users: v.seen.Users, Abandoned: v.seen.Abandoned}
 	for range maxRounds {
 		v.seen.Settled = v.r.memory.settled(v.name, v.r.Kit.Now(), v.r.options.Settle)
 		for _, action := range plan.Server(s.Spec, v.seen) {

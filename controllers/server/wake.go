@@ -84,6 +84,7 @@ func wanted() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 				e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero() ||
+				e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationAbandon] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationAbandon] ||
 				e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationAttempt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationAttempt]
 		},
 		DeleteFunc: func(event.DeleteEvent) bool { return false },

@@ -30,6 +30,8 @@ type ServerSeen struct {
 	Recorded string // status.id
 	Deleting bool
 	Users    []string // what holds the Server while it is being deleted, as "TaskService db"
+	// Abandoned says that a person decided, by the machine's id, that deletion does not wait for it.
+	Abandoned bool
 
 	// Looked says that Machines is known, from a look that began after our last deed.
 	Looked bool

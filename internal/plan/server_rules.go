@@ -72,7 +72,7 @@ func (seen ServerSeen) end(policy v1alpha1.DeletionPolicy) []ServerAction {
 	if len(seen.Users) > 0 {
 		return serverWait(fault.ReasonDeletionBlocked, 0, "in use by %s: %s first", someNames(seen.Users), deleteThem(len(seen.Users)))
 	}
-	if policy == v1alpha1.DeletionOrphan {
+	if policy == v1alpha1.DeletionOrphan || seen.Abandoned {
 		return serverDo(ServerRelease, seen.Recorded)
 	}
 	mine, _ := seen.sort()

@@ -141,6 +141,14 @@ func TestServer(t *testing.T) {
 			reason: "a service is removed from a machine that stays, too",
 			policy: v1alpha1.DeletionOrphan, seen: ServerSeen{Deleting: true, Recorded: "i-1", Users: []string{"Run b"}}, want: serverWaits(fault.ReasonDeletionBlocked),
 		},
+		"abandoned": {
+			reason: "a person decided, and nobody is asked",
+			seen:   ServerSeen{Deleting: true, Recorded: "i-1", Abandoned: true}, want: serverDoes(ServerRelease, "i-1"),
+		},
+		"abandoned in use": {
+			reason: "what is on it comes first, and skips it by itself",
+			seen:   ServerSeen{Deleting: true, Recorded: "i-1", Abandoned: true, Users: []string{"Run b"}}, want: serverWaits(fault.ReasonDeletionBlocked),
+		},
 		"orphaned": {
 			reason: "the machine stays",
 			policy: v1alpha1.DeletionOrphan, seen: ServerSeen{Deleting: true, Recorded: "i-1"}, want: serverDoes(ServerRelease, "i-1"),

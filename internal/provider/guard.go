@@ -26,6 +26,26 @@ func Recovering(p Provider) Provider { return recovering{next: p} }
 
 type recovering struct{ next Provider }
 
+// As finds the optional capability T of a provider, below the nets around it.
+func As[T any](p Provider) (T, bool) {
+	for p != nil {
+		if found, ok := p.(T); ok {
+			return found, true
+		}
+		wrapper, ok := p.(interface{ unwrap() Provider })
+		if !ok {
+			break
+		}
+		p = wrapper.unwrap()
+	}
+	var none T
+	return none, false
+}
+
+func (r recovering) unwrap() Provider { return r.next }
+
+func (d withDeadline) unwrap() Provider { return d.next }
+
 func (r recovering) Create(ctx context.Context, want Machine) (got Instance, err error) {
 	defer catch("creating a machine", &err)
 	return r.next.Create(ctx, want)

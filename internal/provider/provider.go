@@ -27,6 +27,11 @@ type Provider interface {
 	List(ctx context.Context, owner Owner) ([]Instance, error)
 }
 
+// Describer is a provider that can say for people how its account stands. It is optional: see As.
+type Describer interface {
+	Describe(ctx context.Context) string // at most MessageLimit bytes
+}
+
 // Owner says for whom a machine is made. It is written onto the machine (labels, tags, a file), never derived from its name.
 // All four are needed to make one.
 type Owner struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/local"
 	"github.com/keelway/keelway/internal/provider/local/docker"
+	"github.com/keelway/keelway/internal/provider/local/host"
 	"github.com/keelway/keelway/internal/provider/mem"
 )
 
@@ -22,18 +23,20 @@ const (
 	DriverProcess = "Process"
 	DriverMemory  = "Memory"
 	DriverDocker  = "Docker"
+	DriverHost    = "Host"
 )
 
 // Spec says which account to reach, and what the installation admits.
 type Spec struct {
 	Type         string   // Local
-	Driver       string   // of type Local: Process | Memory | Docker
+	Driver       string   // of type Local: Process | Memory | Docker | Host
 	Endpoint     string   // Memory: the URL of a cloud in another process, plain http on loopback; empty for one in this process
 	Installation string   // the installation's id
 	Admitted     []string // local drivers that the installation admits (--local-drivers)
 	StateDir     string   // Process: where its servers are kept
 	DockerHost   string   // Docker: the Engine's address, as unix:///var/run/docker.sock
 	Docker       docker.Shape
+	Host         host.Options // Host: the pool; installation and memory are filled in here
 }
 
 // Opener opens accounts and keeps what they share: one in-process cloud an installation, one driver a state directory.
@@ -46,13 +49,14 @@ type Opener struct {
 	clients   map[string]*mem.Client
 	processes map[[2]string]*local.Process
 	engines   map[docker.Options]*docker.Docker
+	memories  map[string]*host.Memory // of pools, by name
 }
 
 // NewOpener returns an opener whose in-process clouds behave as the options say.
 func NewOpener(memory mem.Options) *Opener {
 	return &Opener{
 		memory: memory, clouds: map[string]*mem.Cloud{}, clients: map[string]*mem.Client{},
-		processes: map[[2]string]*local.Process{}, engines: map[docker.Options]*docker.Docker{},
+		processes: map[[2]string]*local.Process{}, engines: map[docker.Options]*docker.Docker{}, memories: map[string]*host.Memory{},
 	}
 }
 
@@ -90,6 +94,15 @@ func (o *Opener) open(spec Spec) (provider.Provider, provider.Account, error) {
 			return nil, provider.Account{}, err
 		}
 		return d.Shaped(spec.Docker), d.Account(), nil
+	case spec.Driver == DriverHost:
+		options := spec.Host
+		options.Installation = spec.Installation
+		options.Memory, _ = cached(o.memories, options.Name, func() (*host.Memory, error) { return &host.Memory{}, nil })
+		p, err := host.New(options)
+		if err != nil {
+			return nil, provider.Account{}, err
+		}
+		return p, p.Account(), nil
 	case spec.Endpoint != "":
 		client, err := cached(o.clients, spec.Endpoint, func() (*mem.Client, error) { return mem.Dial(spec.Endpoint) })
 		if err != nil {
@@ -134,7 +147,7 @@ func admit(spec Spec) error {
 	invalid := func(format string, args ...any) error {
 		return fault.New(fault.Terminal, fault.ReasonInvalid, format, args...)
 	}
-	drivers := []string{DriverProcess, DriverMemory, DriverDocker}
+	drivers := []string{DriverProcess, DriverMemory, DriverDocker, DriverHost}
 	switch {
 	case spec.Type != TypeLocal:
 		return invalid("there is no provider type %s; there is: %s", quote(spec.Type), TypeLocal)

@@ -4,16 +4,13 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
-	"net"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/keelway/keelway/hack/debian"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/transport"
 	"github.com/keelway/keelway/internal/transport/ssh"
@@ -38,48 +35,29 @@ func newKey(t *testing.T) (private []byte, public string) {
 	return pem.EncodeToMemory(block), strings.TrimSpace(string(gossh.MarshalAuthorizedKey(signer.PublicKey())))
 }
 
-// debian is a container with Debian's own SSH server, a root who may log in by key and a user who may use sudo.
-type debian struct {
-	id   string
-	port int32
-	key  []byte
+// server is a Debian with its own SSH server, a root who may log in by key and a user who may use sudo.
+type server struct {
+	*debian.Machine
+	key []byte
 }
 
-func docker(t *testing.T, args ...string) string {
+func newServer(t *testing.T) *server {
 	t.Helper()
-	out, err := exec.Command("docker", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("docker %q: %v: %s", args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
-func newDebian(t *testing.T) *debian {
-	t.Helper()
-	if os.Getenv("KEELWAY_REAL") == "" && os.Getenv("KEELWAY_REQUIRE_REAL") == "" {
-		t.Skip("needs a Docker Engine and a Debian image: make test-real")
-	}
+	d := &server{Machine: debian.Start(t)}
 	private, public := newKey(t)
-	d := &debian{key: private}
-	d.id = docker(t, "run", "-d", "-p", "127.0.0.1::22", "kw-debian:12", "sh", "-c", "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e")
-	t.Cleanup(func() { docker(t, "rm", "-f", "-v", d.id) })
-	docker(t, "exec", d.id, "sh", "-c", `useradd -m -s /bin/bash admin && echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/admin && useradd -m -s /bin/sh plain
-		for home in /root /home/admin /home/plain; do mkdir -p -m 700 $home/.ssh; echo "$0" >$home/.ssh/authorized_keys; chown -R --reference=$home $home/.ssh; done`, public)
-	_, port, err := net.SplitHostPort(docker(t, "port", d.id, "22/tcp"))
-	if err != nil {
-		t.Fatal(err)
+	for _, user := range []string{"root", "admin", "plain"} {
+		d.Authorize(t, user, public)
 	}
-	number, _ := strconv.Atoi(port)
-	d.port = int32(number)
+	d.key = private
 	return d
 }
 
-func (d *debian) access(user string) transport.Access {
-	return transport.Access{Transport: transport.SSH, Address: "127.0.0.1", Port: d.port, User: user, Sudo: user != "root"}
+func (d *server) access(user string) transport.Access {
+	return transport.Access{Transport: transport.SSH, Address: "127.0.0.1", Port: d.SSHPort, User: user, Sudo: user != "root"}
 }
 
 // keys waits for the SSH server.
-func (d *debian) keys(t *testing.T, pool *ssh.Pool) []string {
+func (d *server) keys(t *testing.T, pool *ssh.Pool) []string {
 	t.Helper()
 	for range 100 {
 		if keys, err := pool.HostKeys(t.Context(), d.access("root"), transport.Credentials{}); err == nil {
@@ -92,7 +70,7 @@ func (d *debian) keys(t *testing.T, pool *ssh.Pool) []string {
 }
 
 func TestRealDebian(t *testing.T) {
-	d := newDebian(t)
+	d := newServer(t)
 	pool := &ssh.Pool{}
 	t.Cleanup(pool.Close)
 	keys := d.keys(t, pool)
@@ -103,7 +81,7 @@ func TestRealDebian(t *testing.T) {
 	for name, access := range map[string]transport.Access{"root": d.access("root"), "sudo": d.access("admin"), "jump": func() transport.Access {
 		a := d.access("root")
 		a.Host, a.Port = "127.0.0.1", 22 // from inside of the container
-		a.Jump = &transport.Hop{Host: "127.0.0.1", Port: d.port, User: "admin", HostKeys: keys}
+		a.Jump = &transport.Hop{Host: "127.0.0.1", Port: d.SSHPort, User: "admin", HostKeys: keys}
 		return a
 	}()} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +111,7 @@ func TestRealDebian(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = tr.Close() }()
-		docker(t, "exec", d.id, "pkill", "-f", "sshd: root@notty")
+		d.Shell(t, `pkill -f "[s]shd: root@notty"`)
 		result, err := tr.Exec(t.Context(), transport.Command{Argv: []string{"echo", "again"}})
 		for range 50 { // the break may be noticed only by the first command, whose outcome is then unknown
 			if err == nil {
@@ -147,7 +125,7 @@ func TestRealDebian(t *testing.T) {
 	})
 }
 
-func refusals(t *testing.T, d *debian, pool *ssh.Pool, with transport.Credentials) {
+func refusals(t *testing.T, d *server, pool *ssh.Pool, with transport.Credentials) {
 	otherKey, _ := newKey(t)
 	_, otherHost := newKey(t)
 	sealed := func() []byte {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"github.com/keelway/keelway/hack/debian"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/local/docker"
@@ -64,8 +65,8 @@ var engine = sync.OnceValues(func() (*client.Client, error) {
 
 func realEngine(t *testing.T) *client.Client {
 	t.Helper()
-	if os.Getenv("KEELWAY_REAL") == "" && os.Getenv("KEELWAY_REQUIRE_REAL") == "" {
-		t.Skip("needs a Docker Engine: make test-real")
+	if !debian.Wanted() {
+		t.Skip("SKIPPED: a real Docker Engine is for make test-real")
 	}
 	c, err := engine()
 	if err != nil {

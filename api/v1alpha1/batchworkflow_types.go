@@ -238,7 +238,7 @@ type Operation struct {
 	// taskServiceBatch makes one TaskService a recipe, over all its targets.
 	// +optional
 	TaskServiceBatch *TaskServiceBatch `json:"taskServiceBatch,omitempty"`
-	// check is a health gate: it makes a Run for each target, or one without a target, and succeeds with it.
+	// check is a health gate: it makes a Run for each target, or one without a target, and succeeds with it; or it is a condition.
 	// +optional
 	Check *Check `json:"check,omitempty"`
 	// command runs a script once on each target.
@@ -382,7 +382,8 @@ type RecipeChoice struct {
 }
 
 // Check is a health gate. Its attempts are those of the operation's retry.
-// +kubebuilder:validation:XValidation:rule="[has(self.http), has(self.tcp), has(self.command)].filter(x, x).size() == 1",message="exactly one of http, tcp and command is needed"
+// +kubebuilder:validation:XValidation:rule="[has(self.http), has(self.tcp), has(self.command), has(self.condition)].filter(x, x).size() == 1",message="exactly one of http, tcp, command and condition is needed"
+// +kubebuilder:validation:XValidation:rule="!has(self.condition) || !has(self.target) && !has(self.expect)",message="a condition has neither target nor expect: it is decided by the operator"
 // +kubebuilder:validation:XValidation:rule="!has(self.command) || has(self.target)",message="a check by command needs a target"
 type Check struct {
 	// http asks an address by GET. The url may use ${operations.NAME.outputs.KEY}.
@@ -394,6 +395,12 @@ type Check struct {
 	// command runs a script. Values of env may use ${operations.NAME.outputs.KEY}.
 	// +optional
 	Command *CommandScript `json:"command,omitempty"`
+	// condition is a CEL expression over operations, as in when, and children: children.NAME[KEY] of the operations in dependsOn, each
+	// with kind, name, ready, reason, message and outputs. It makes no Run; where it is false, the attempt has failed.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Condition string `json:"condition,omitempty"`
 	// target that the check runs on, or goes out from.
 	// +optional
 	Target *OperationTarget `json:"target,omitempty"`

@@ -87,7 +87,7 @@ func TestCompileRefuses(t *testing.T) {
 		"no check":      {"as above", ops(`{name: a, type: Check}`), fault.ReasonInvalid, []string{`"a"`, "section check"}},
 		"no command":    {"as above", ops(`{name: a, type: Command}`), fault.ReasonInvalid, []string{`"a"`, "section command"}},
 		"no wait":       {"as above", ops(`{name: a, type: Wait}`), fault.ReasonInvalid, []string{`"a"`, "section wait"}},
-		"empty check":   {"it asks nothing", ops(`{name: a, type: Check, check: {}}`), fault.ReasonInvalid, []string{`"a"`, "http, tcp and command"}},
+		"empty check":   {"it asks nothing", ops(`{name: a, type: Check, check: {}}`), fault.ReasonInvalid, []string{`"a"`, "http, tcp, command and condition"}},
 		"no recipes":    {"it installs nothing", ops(`{name: a, type: TaskServiceBatch, taskServiceBatch: {recipes: [], targets: {server: s}}}`), fault.ReasonInvalid, []string{`"a"`, "taskServiceBatch.recipes"}},
 		"count below 1": {"there is no such number of machines", ops(`{name: a, type: ServerBatch, serverBatch: {count: -3, template: {spec: {providerRef: {name: p}}}}}`), fault.ReasonInvalid, []string{`"a"`, "serverBatch.count", "-3"}},
 		"no number":     {"how many?", ops(`{name: a, type: ServerBatch, serverBatch: {template: {spec: {providerRef: {name: p}}}}}`), fault.ReasonInvalid, []string{`"a"`, "count and forEach"}},

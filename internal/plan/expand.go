@@ -72,8 +72,8 @@ func lacks(op *v1alpha1.Operation) string {
 		switch check := op.Check; {
 		case check == nil:
 			return fmt.Sprintf(section, op.Type, "check")
-		case check.HTTP == nil && check.TCP == nil && check.Command == nil:
-			return "check needs one of http, tcp and command"
+		case check.HTTP == nil && check.TCP == nil && check.Command == nil && check.Condition == "":
+			return "check needs one of http, tcp, command and condition"
 		}
 	case v1alpha1.OperationCommand:
 		if op.Command == nil {
@@ -112,6 +112,9 @@ func (c *compiler) size(op *operation) {
 		op.count = len(op.keys)
 		c.distinct(op, "taskServiceBatch.recipes")
 	case v1alpha1.OperationCheck, v1alpha1.OperationCommand:
+		if op.Check != nil && op.Check.Condition != "" {
+			break // it is decided here
+		}
 		op.child = KindRun
 		c.sizeByTarget(op)
 	case v1alpha1.OperationWait:

@@ -41,6 +41,10 @@ func (a *advance) foldRunning(k, i int) {
 		}
 		return
 	}
+	if op.gate != nil {
+		a.ask(k, i)
+		return
+	}
 	s := a.sights[i]
 	there := s.Exists && !s.Deleting // otherwise it is made, or made again, by Act
 	answered := there && s.Answered >= int32(a.l.Attempts[i])

@@ -174,7 +174,7 @@ func TestTTL(t *testing.T) {
 	if s.l.Compact || !Wants(s.w, s.l, 1) {
 		t.Fatal("its story is forgotten too early")
 	}
-	s.at(2*time.Hour).want("Succeeded: a/0 Succeeded, c/0 Succeeded").wakes(2*time.Hour).at(2 * time.Hour).wakes(-1)
+	s.at(2 * time.Hour).want("Succeeded: a/0 Succeeded, c/0 Succeeded").wakes(2 * time.Hour).at(2 * time.Hour).wakes(-1)
 	if !s.l.Compact || !Wants(s.w, s.l, 0) || Wants(s.w, s.l, 1) {
 		t.Errorf("compact %t, wants the Server %t, the Run %t", s.l.Compact, Wants(s.w, s.l, 0), Wants(s.w, s.l, 1))
 	}

@@ -137,6 +137,49 @@ func TestWhen(t *testing.T) {
 	}
 }
 
+// TestCheckByCondition: it makes no child; each attempt decides it once, over operations and the children before it.
+func TestCheckByCondition(t *testing.T) {
+	gate := func(condition, more string) string {
+		return `{name: g, type: Check, dependsOn: [{operation: a}], check: {condition: '` + condition + `'}` + more + `}`
+	}
+	serving := `children.a.all(key, children.a[key].ready) && children.a["0"].outputs.addresses.startsWith("10.") && operations.a.total == 1`
+	made := ready
+	made.Outputs = map[string]string{outputAddresses: "10.0.0.1"}
+	playAll(t, map[string]scene{
+		"true": {"its order is durable before its end", ops(server("a", ""), gate(serving, "")), func(s *stage) {
+			s.see("a/0", made).at(time.Second).want("Running: a/0 Succeeded, g/0 Running").wakes(time.Second)
+			if actions := Act(s.w, s.l, s.sights); len(actions) > 0 {
+				s.Errorf("it makes a child: %+v", actions)
+			}
+			s.at(time.Second).want("Succeeded: a/0 Succeeded, g/0 Succeeded")
+		}},
+		"false, and later true": {"each attempt asks once", ops(server("a", ""), gate(serving, ", retry: {limit: 1, backoff: {duration: 10s}}")), func(s *stage) {
+			s.see("a/0", made).at(time.Second).see("a/0", going).at(2 * time.Second).want("Running: a/0 Succeeded, g/0 Retrying").wakes(12 * time.Second)
+			s.see("a/0", made).at(12 * time.Second).at(12 * time.Second).want("Succeeded: a/0 Succeeded, g/0 Succeeded")
+		}},
+		"false": {"", ops(server("a", ""), gate(`operations.a.failed > 0`, "")), func(s *stage) {
+			s.see("a/0", ready).at(1).at(2).want("Failed: a/0 Succeeded, g/0 Failed")
+			if !strings.Contains(s.l.Cause.Message, "check.condition is false: operations.a.failed > 0") {
+				s.Errorf("it reads %q", s.l.Cause.Message)
+			}
+		}},
+		"undecidable": {"", ops(server("a", ""), gate(`children.a["7"].ready == true`, "")), func(s *stage) {
+			s.see("a/0", ready).at(1).at(2).want("Failed: a/0 Succeeded, g/0 Failed")
+			if s.l.Cause.Reason != "Invalid" || !strings.Contains(s.l.Cause.Message, "no such key: 7") {
+				s.Errorf("it reads %+v", s.l.Cause)
+			}
+		}},
+		"undone": {"there is nothing to take back", "onFailure: Rollback\n" + ops(server("a", ""), gate(`false`, "")), func(s *stage) {
+			s.see("a/0", ready).at(1).at(2).want("Undoing: a/0 Undoing, g/0 Undone")
+		}},
+	})
+	for text, want := range map[string]string{`children.`: "check.condition: line 1", `operations.g.failed == 0`: `how "g" ended is known only once it has`} {
+		if _, err := Compile(flow(t, ops(server("a", ""), gate(text, ""))), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
 // TestOnFailure: one switch. Fail starts nothing new, Continue and Ignore let other branches go on, Rollback undoes.
 func TestOnFailure(t *testing.T) {
 	spec := func(policy string) string {
@@ -191,9 +234,9 @@ func TestClocksStop(t *testing.T) {
 		"an attempt, suspended": {"", ops(server("a", ", timeout: 10s")), func(s *stage) {
 			s.see("a/0", going).at(time.Second)
 			suspend(s, true)
-			s.at(5*time.Second).wakes(-1).at(time.Hour).want("Running: a/0 Running").wakes(-1)
+			s.at(5 * time.Second).wakes(-1).at(time.Hour).want("Running: a/0 Running").wakes(-1)
 			suspend(s, false)
-			s.at(2*time.Hour).want("Running: a/0 Running").at(2*time.Hour + 6*time.Second).want("Running: a/0 Running").at(2*time.Hour + 9*time.Second).want("Failed: a/0 Failed")
+			s.at(2 * time.Hour).want("Running: a/0 Running").at(2*time.Hour + 6*time.Second).want("Running: a/0 Running").at(2*time.Hour + 9*time.Second).want("Failed: a/0 Failed")
 		}},
 		"the workflow, suspended": {"", "timeout: 60s\n" + ops(server("a", "")), func(s *stage) {
 			s.see("a/0", going).at(0)
@@ -246,7 +289,7 @@ func TestUndoHasItsOwnRetriesAndTimeout(t *testing.T) {
 			s.see("b/0", gone).at(4).want("Undoing: a/0 Undoing, b/0 Undone, c/0 Undoing")
 		}},
 		"takes too long": {"", "onFailure: Rollback\n" + ops(server("a", ", undo: {timeout: 30s}")), func(s *stage) {
-			s.see("a/0", stalled(1)).at(0).see("a/0", leaving).at(time.Second).wakes(31*time.Second).at(31 * time.Second).want("RollbackFailed: a/0 UndoFailed")
+			s.see("a/0", stalled(1)).at(0).see("a/0", leaving).at(time.Second).wakes(31 * time.Second).at(31 * time.Second).want("RollbackFailed: a/0 UndoFailed")
 		}},
 	})
 }

@@ -58,7 +58,7 @@ func randomWorkflow(rng *rand.Rand) *v1alpha1.BatchWorkflow {
 		flow.Spec.TTLAfterFinished = &metav1.Duration{Duration: m.between(0, 30*time.Second)}
 	}
 	for _, op := range m.ops {
-		if op.Wait != nil && op.Wait.Duration.Duration%time.Second != 0 {
+		if op.Wait != nil && op.Wait.Duration.Duration%time.Second != 0 || op.Check != nil && op.Check.Condition != "" { // over at the next look
 			flow.Annotations["short-waits"] = "yes"
 		}
 	}
@@ -218,9 +218,19 @@ func (m *maker) fill(k int) {
 		}
 	case kind < 7:
 		op.Type, op.Check = v1alpha1.OperationCheck, &v1alpha1.Check{TCP: &v1alpha1.TCPProbe{Address: "127.0.0.1:1"}}
-		if m.chance(50) {
+		switch {
+		case m.chance(50):
 			target := m.target(k)
 			op.Check.Target = &target
+		case m.chance(40) && k > 0:
+			m.depend(k, k-1, v1alpha1.EdgeSoft)
+			for n := range m.ops[k].DependsOn {
+				m.ops[k].DependsOn[n].Match = v1alpha1.MatchAll
+			}
+			name := m.ops[k-1].Name
+			op.Check = &v1alpha1.Check{Condition: []string{
+				`operations.` + name + `.failed == 0`, `children.` + name + `.all(key, children.` + name + `[key].ready)`,
+			}[m.rng.IntN(2)]}
 		}
 	case kind < 8:
 		op.Type, op.Command = v1alpha1.OperationCommand, &v1alpha1.Command{CommandScript: m.script(k), Target: m.target(k)}
@@ -252,7 +262,7 @@ func (m *maker) reference(k int) (name, ref string) {
 		return "", ""
 	}
 	from := slices.IndexFunc(m.ops, func(op v1alpha1.Operation) bool { return op.Name == name })
-	if m.ops[from].Wait != nil {
+	if m.ops[from].Wait != nil || m.ops[from].Check != nil && m.ops[from].Check.Condition != "" {
 		return "", ""
 	}
 	m.depend(k, from, v1alpha1.EdgeHard)

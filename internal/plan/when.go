@@ -9,32 +9,39 @@ import (
 	"github.com/keelway/keelway/internal/saga"
 )
 
-// compileConditions compiles what decides whether an operation is wanted at all, once a generation, and checks that what it
-// reads comes first.
+// compileConditions compiles what decides whether an operation is wanted at all, and checks that are conditions, once a
+// generation, and makes sure that what they read comes first.
 func (c *compiler) compileConditions() {
 	for k := range c.out.ops {
 		op := &c.out.ops[k]
-		if op.When == "" {
-			continue
+		if op.When != "" {
+			op.when = c.condition(k, "when", op.When, false)
 		}
-		place := fmt.Sprintf("operation %q: when", op.Name)
-		condition, err := expr.Compile(op.When)
-		switch {
-		case err != nil:
-			c.fault(fault.ReasonInvalid, "%s: %w", place, err)
-			continue
-		case condition.Whole():
-			c.fault(fault.ReasonInvalid, `%s: write out the name of each operation: operations.NAME or operations["NAME"]`, place)
-			continue
-		case condition.Children():
-			c.fault(fault.ReasonInvalid, "%s: children are not known to it, only operations are", place)
-			continue
-		}
-		op.when = condition
-		for _, mention := range condition.Mentions() {
-			c.checkMention(k, place, mention)
+		if op.Check != nil && op.Check.Condition != "" {
+			op.gate = c.condition(k, "check.condition", op.Check.Condition, true)
 		}
 	}
+}
+
+// condition compiles one condition; nil when it is refused.
+func (c *compiler) condition(k int, field, text string, children bool) *expr.Condition {
+	place := fmt.Sprintf("operation %q: %s", c.out.ops[k].Name, field)
+	condition, err := expr.Compile(text)
+	switch {
+	case err != nil:
+		c.fault(fault.ReasonInvalid, "%s: %w", place, err)
+		return nil
+	case condition.Whole():
+		c.fault(fault.ReasonInvalid, `%s: write out the name of each operation: operations.NAME or operations["NAME"]`, place)
+		return nil
+	case condition.Children() && !children:
+		c.fault(fault.ReasonInvalid, "%s: children are not known to it, only operations are", place)
+		return nil
+	}
+	for _, mention := range condition.Mentions() {
+		c.checkMention(k, place, mention)
+	}
+	return condition
 }
 
 func (c *compiler) checkMention(k int, place string, mention expr.Mention) {
@@ -77,6 +84,52 @@ func (a *advance) wanted(k int) bool {
 		}
 	}
 	return wanted
+}
+
+// ask decides a check that is a condition, once an attempt. What was ordered in this very call is asked at the next look: its
+// order is durable first.
+func (a *advance) ask(k, i int) {
+	if a.open(k); a.round > 0 {
+		a.wakeAt(a.now)
+		return
+	}
+	op := &a.w.ops[k]
+	values := expr.Values{Operations: a.known(op.gate)}
+	if op.gate.Children() {
+		values.Children = a.children(k)
+	}
+	switch well, err := op.gate.Eval(values); {
+	case err != nil:
+		a.attemptFailed(op, i, string(fault.ReasonInvalid), fmt.Sprintf("check.condition: %v", err))
+	case !well:
+		a.attemptFailed(op, i, string(fault.ReasonExpectationFailed), "check.condition is false: "+clip(op.Check.Condition, keptBytes))
+	default:
+		a.settle(i, saga.Succeeded, "", "")
+	}
+}
+
+// children is what a check sees of the children of what its operation depends on, by operation and key. One that is not there
+// is not in it.
+func (a *advance) children(k int) map[string]any {
+	seen := map[string]any{}
+	for _, arc := range a.w.graph.Preds(k) {
+		op, all := &a.w.ops[arc.Op], map[string]any{}
+		for n := range op.count {
+			s, ok := a.sights[op.first+n]
+			if !ok || !s.Exists {
+				continue
+			}
+			outputs := map[string]any{}
+			for key, value := range s.Outputs {
+				outputs[key] = value
+			}
+			all[op.key(n)] = map[string]any{
+				"kind": op.child, "name": a.w.names[op.first+n], "ready": s.Ready, "reason": s.Reason, "message": s.Message, "outputs": outputs,
+			}
+		}
+		seen[op.Name] = all
+	}
+	return seen
 }
 
 // known is what a condition sees of the operations that it mentions.

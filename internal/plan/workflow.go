@@ -51,6 +51,7 @@ type operation struct {
 	policy  v1alpha1.FailurePolicy
 	undo    v1alpha1.UndoPolicy
 	when    *expr.Condition // nil: always wanted
+	gate    *expr.Condition // a check that is a condition; nil: it is none
 	targets []string        // names of Servers; nil when it has no targets
 	text    texts           // what may hold references, parsed
 	given   map[string]bool // outputs that others refer to

@@ -5,6 +5,8 @@ GO ?= go
 CONTROLLER_GEN := $(BIN)/controller-gen
 # Packages that are tested at once: much of their time is waiting, and each may have a control plane of its own (0.5 GB).
 TEST_PARALLEL ?= 3
+# Packages with test functions named TestReal….
+REAL_PACKAGES := ./hack/debian/... ./internal/transport/... ./internal/provider/local/... ./hack/e2e
 
 .DEFAULT_GOAL := help
 
@@ -13,8 +15,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z_-]+:.*## /{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## three servers, an etcd cluster across them, a check; CRASH=1 kills the operator, FAIL=1 breaks it, KEEP=1 leaves it running
-	@CRASH=$(CRASH) FAIL=$(FAIL) KEEP=$(KEEP) $(BIN)/demo
+demo: build ## three servers, an etcd cluster across them, a check; CRASH=1 kills the operator, FAIL=1 breaks it, KEEP=1 leaves it running, DRIVER=Docker makes them real Debian
+	@CRASH=$(CRASH) FAIL=$(FAIL) KEEP=$(KEEP) DRIVER=$(DRIVER) $(BIN)/demo
 
 .PHONY: test
 test: ## every test: unit, property, conformance, and the suites against a real API server
@@ -25,6 +27,11 @@ test: ## every test: unit, property, conformance, and the suites against a real 
 e2e: ## the operator's program under kills, faults, frozen leaders and bad input: the long form, which takes about ten minutes
 	@$(GO) run ./hack/controlplane/cmd/controlplane build
 	KEELWAY_REQUIRE_LAB=1 KEELWAY_LONG=1 $(GO) test -count=1 -timeout 30m -v ./hack/e2e
+
+.PHONY: test-real
+test-real: ## the suites that need real Debian servers: transports, drivers, the operator (docker.io, debootstrap, root)
+	@$(GO) run ./hack/controlplane/cmd/controlplane build
+	$(GO) run ./hack/debian/cmd/debian run -- env KEELWAY_REQUIRE_LAB=1 $(GO) test -count=1 -timeout 30m -p 1 -run 'Real' $(REAL_PACKAGES)
 
 .PHONY: test-unit
 test-unit: ## only what needs no API server (-short)

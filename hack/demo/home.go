@@ -62,8 +62,6 @@ func (h *home) post() error {
 	return nil
 }
 
-func (h *home) stateDir() string { return filepath.Join(h.dir, "servers") }
-
 // leave ends what lives here and removes the directory.
 func (h *home) leave() error {
 	err := clearUp(h.dir)
@@ -75,7 +73,7 @@ func (h *home) leave() error {
 // clearUp is what both we and the guard do.
 func clearUp(dir string) error {
 	left := evict(filepath.Join(dir, "servers"))
-	err := os.RemoveAll(dir)
+	err := errors.Join(clearContainers(dir), os.RemoveAll(dir))
 	if len(left) > 0 {
 		err = errors.Join(err, fmt.Errorf("processes of the demo's servers do not end: %v", left))
 	}

@@ -47,7 +47,7 @@ func (t *story) expectUndo(ctx context.Context, s *snapshot) error {
 		return err
 	}
 	t.out.say(line{})
-	dirs, here := serverDirs(t.home.stateDir()), residents(t.home.stateDir())
+	dirs, here := t.ground.homes(), t.ground.residents()
 	message := readyMessage(s.workflow.Status.Conditions)
 	good := true
 	for _, point := range []struct {
@@ -57,7 +57,7 @@ func (t *story) expectUndo(ctx context.Context, s *snapshot) error {
 		{s.workflow.Status.Phase == v1alpha1.WorkflowRolledBack, fmt.Sprintf("the workflow is %s", s.workflow.Status.Phase)},
 		{strings.Contains(message, brokenWords), "its message names the root cause in the words of the program that failed"},
 		{s.children() == 0, fmt.Sprintf("undone: %d Servers, %d TaskServices and %d Runs are left", len(s.servers), len(s.services), len(s.runs))},
-		{len(dirs) == 0, fmt.Sprintf("%d server directories are left", len(dirs))},
+		{len(dirs) == 0, fmt.Sprintf("%d %s are left", len(dirs), t.ground.noun())},
 		{len(here) == 0, fmt.Sprintf("%d processes are left on servers", len(here))},
 	} {
 		t.out.verdict(point.holds, "%s", point.text)
@@ -73,7 +73,7 @@ func (t *story) expectUndo(ctx context.Context, s *snapshot) error {
 // testify says who was there before and after the kills, and returns an error when anything was made twice.
 func (t *story) testify(ctx context.Context, s *snapshot) error {
 	kills := t.saboteur.kills
-	t.witness.observe(s, kills)
+	t.witness.observe(s, t.ground, kills)
 	t.witness.observeMembers(ctx, t.cluster.plane.Assets().Etcdctl, s, kills)
 	t.out.heading("Was anything made twice?")
 	t.out.say(t.witness.report()...)
@@ -106,13 +106,13 @@ func (t *story) testify(ctx context.Context, s *snapshot) error {
 
 // countParts counts what there must be three of.
 func (t *story) countParts(check func(bool, string, ...any), s *snapshot) {
-	dirs := serverDirs(t.home.stateDir())
-	check(len(dirs) == 3, "%d server directories are on the disk", len(dirs))
+	dirs := t.ground.homes()
+	check(len(dirs) == 3, "%d %s are there", len(dirs), t.ground.noun())
 	ours := map[string]bool{}
 	for i := range s.servers {
 		ours[s.servers[i].Status.ID] = true
 	}
-	etcds := named(residents(t.home.stateDir()), "etcd")
+	etcds := named(t.ground.residents(), "etcd")
 	homes := map[string]bool{}
 	for _, e := range etcds {
 		homes[e.server] = ours[e.server]

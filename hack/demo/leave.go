@@ -21,7 +21,7 @@ func (t *story) stay(ctx context.Context) {
 		{"kubectl get ktsv -o yaml", "the service and its state on each server"},
 		{"kubectl delete bwf " + demoName, "the servers go with it"},
 		{"tail -f " + t.operator.logPath(), "the operator"},
-		{"ls " + t.home.stateDir() + "/servers/*/*", "the servers as they lie on the disk"},
+		{t.ground.tour(), "the servers from outside"},
 	} {
 		row := line{{"  " + try.command, plain}}
 		if try.why != "" {
@@ -59,7 +59,7 @@ func (t *story) remove(ctx context.Context) error {
 			return false
 		}}}
 	}
-	dirs, here := len(serverDirs(t.home.stateDir())), len(residents(t.home.stateDir()))
+	dirs, here := len(t.ground.homes()), len(t.ground.residents())
 	for _, kind := range []string{"bwf", "kprov"} {
 		remove := []string{"delete", kind, demoName}
 		if kind == "bwf" {
@@ -81,9 +81,9 @@ func (t *story) remove(ctx context.Context) error {
 		return err
 	}
 	t.lap("deletion", begun)
-	dirsLeft, hereLeft := len(serverDirs(t.home.stateDir())), len(residents(t.home.stateDir()))
+	dirsLeft, hereLeft := len(t.ground.homes()), len(t.ground.residents())
 	good := dirsLeft == 0 && hereLeft == 0
-	t.out.verdict(good, "server directories: %d before, %d now; processes on servers: %d before, %d now", dirs, dirsLeft, here, hereLeft)
+	t.out.verdict(good, "%s: %d before, %d now; processes on servers: %d before, %d now", t.ground.noun(), dirs, dirsLeft, here, hereLeft)
 	if !good {
 		return errUnexpected
 	}
@@ -172,6 +172,9 @@ func (t *story) clearUp() error {
 	}
 	if t.cluster != nil {
 		faults = append(faults, t.cluster.plane.Stop())
+	}
+	if t.ground != nil {
+		faults = append(faults, t.ground.clear())
 	}
 	if t.home != nil {
 		faults = append(faults, t.home.leave())

@@ -19,7 +19,7 @@ func main() {
 		return
 	}
 	if len(os.Args) > 1 {
-		fmt.Fprintln(os.Stderr, "demo: there are no arguments; the environment may hold CRASH=1, FAIL=1 and KEEP=1")
+		fmt.Fprintln(os.Stderr, "demo: there are no arguments; the environment may hold CRASH=1, FAIL=1, KEEP=1 and DRIVER=Docker")
 		os.Exit(2)
 	}
 	os.Exit(demo())

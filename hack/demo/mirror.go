@@ -20,7 +20,7 @@ import (
 	"github.com/keelway/keelway/hack/controlplane"
 )
 
-// mirror serves a release of etcd on loopback under the path that it has on github.com, made from the programs that the control
+// mirror serves a release of etcd to the servers under the path that it has on github.com, made from the programs that the control
 // plane runs, so that the demo needs nothing from outside.
 type mirror struct {
 	version, archive, sum string
@@ -35,7 +35,7 @@ const brokenEtcd = "#!/bin/sh\necho 'etcd: this build is broken on purpose' >&2\
 const brokenWords = "this build is broken on purpose"
 
 // openMirror makes the archive in a directory and serves it until close.
-func openMirror(ctx context.Context, assets controlplane.Assets, dir string, broken bool) (*mirror, error) {
+func openMirror(ctx context.Context, assets controlplane.Assets, host, dir string, broken bool) (*mirror, error) {
 	version, err := assets.EtcdVersion(ctx)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func openMirror(ctx context.Context, assets controlplane.Assets, dir string, bro
 	routes.HandleFunc("GET "+release+"SHA256SUMS", func(out http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(out, "%s  %s\n", m.sum, m.archive)
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("serving the mirror: %w", err)
 	}

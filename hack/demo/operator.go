@@ -18,6 +18,7 @@ import (
 // operator is the operator's program as a child of ours: it dies with us, however we end.
 type operator struct {
 	binary, home, kubeconfig string
+	flags                    []string // of its driver
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -30,9 +31,6 @@ const operatorGrace = 5 * time.Second
 
 func (o *operator) logPath() string { return filepath.Join(o.home, "operator.log") }
 
-// stateDir is where the operator keeps the servers of driver Process.
-func (o *operator) stateDir() string { return filepath.Join(o.home, "servers") }
-
 // start starts the operator, for the first time or again, with one log for all its lives.
 func (o *operator) start() error {
 	log, err := os.OpenFile(o.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -40,7 +38,7 @@ func (o *operator) start() error {
 		return fmt.Errorf("starting the operator: %w", err)
 	}
 	defer log.Close() // the child has its own
-	cmd := exec.Command(o.binary, "--local-drivers=Process", "--state-dir="+o.stateDir())
+	cmd := exec.Command(o.binary, o.flags...)
 	cmd.Dir = o.home
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + o.home, "KUBECONFIG=" + o.kubeconfig}
 	cmd.Stdout, cmd.Stderr = log, log

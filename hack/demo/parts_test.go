@@ -28,10 +28,12 @@ func TestSettings(t *testing.T) {
 		want   settings
 		fails  string
 	}{
-		"none":  {"nothing asked for", nil, settings{}, ""},
-		"make":  {"make passes empty variables", map[string]string{"CRASH": "", "FAIL": "1", "KEEP": "0"}, settings{fail: true}, ""},
-		"all":   {"they go together", map[string]string{"CRASH": "1", "FAIL": "1", "KEEP": "1"}, settings{true, true, true}, ""},
-		"wrong": {"a wish that is not understood is no wish to guess at", map[string]string{"KEEP": "yes"}, settings{}, "use KEEP=1"},
+		"none":   {"nothing asked for", nil, settings{driver: "Process"}, ""},
+		"make":   {"make passes empty variables", map[string]string{"CRASH": "", "FAIL": "1", "KEEP": "0"}, settings{fail: true, driver: "Process"}, ""},
+		"all":    {"they go together", map[string]string{"CRASH": "1", "FAIL": "1", "KEEP": "1"}, settings{true, true, true, "Process"}, ""},
+		"ground": {"what servers are", map[string]string{"DRIVER": "Docker"}, settings{driver: "Docker"}, ""},
+		"moon":   {"as above", map[string]string{"DRIVER": "Moon"}, settings{}, "use DRIVER=Process or DRIVER=Docker"},
+		"wrong":  {"a wish that is not understood is no wish to guess at", map[string]string{"KEEP": "yes"}, settings{}, "use KEEP=1"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +90,7 @@ func fakeAssets(t *testing.T) controlplane.Assets {
 func TestMirrorServesWhatItPromises(t *testing.T) {
 	for name, broken := range map[string]bool{"sound": false, "broken": true} {
 		t.Run(name, func(t *testing.T) {
-			m, err := openMirror(context.Background(), fakeAssets(t), t.TempDir(), broken)
+			m, err := openMirror(context.Background(), fakeAssets(t), "127.0.0.1", t.TempDir(), broken)
 			if err != nil {
 				t.Fatal(err)
 			}

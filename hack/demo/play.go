@@ -52,7 +52,11 @@ func ended(phase v1alpha1.WorkflowPhase) bool {
 
 // apply does what a reader of the examples would type, and tells the provider about our mirror.
 func (t *story) apply(ctx context.Context) error {
-	if err := t.kubectl(ctx, "", "apply", "--server-side", "-f", "examples/demo/provider.yaml"); err != nil {
+	provider, err := t.ground.provider(t.root)
+	if err != nil {
+		return err
+	}
+	if err := t.kubectl(ctx, provider, "apply", "--server-side", "-f", "-"); err != nil {
 		return err
 	}
 	mirrors, err := json.Marshal(map[string]any{"spec": map[string]any{
@@ -177,7 +181,7 @@ func (t *story) show(s *snapshot) {
 
 // sabotage writes down who is there, and kills the operator when a moment for that has come.
 func (t *story) sabotage(ctx context.Context, s *snapshot, asked time.Time) (time.Time, error) {
-	t.witness.observe(s, t.saboteur.kills)
+	t.witness.observe(s, t.ground, t.saboteur.kills)
 	m := t.saboteur.strike(s)
 	if m == nil {
 		if inPhase(v1alpha1.ServiceReady)(s) && time.Since(asked) > memberLook && t.witness.count(sawMember) < 3 {

@@ -2,14 +2,65 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/keelway/keelway/api/v1alpha1"
 )
+
+// processes are servers of the driver Process: directories and processes of this machine.
+type processes struct{ state string }
+
+func (p *processes) prepare(context.Context, io.Writer) error {
+	if runtime.GOOS != "linux" {
+		return errors.New("the driver Process needs Linux: it finds a server's processes in /proc")
+	}
+	return nil
+}
+
+func (p *processes) settle(string) error { return nil }
+
+func (p *processes) introduction() string {
+	return "The servers are directories and processes on this machine (driver Process), which isolates nothing. At the end all is torn down."
+}
+
+func (p *processes) mirrorHost(context.Context) (string, error) { return "127.0.0.1", nil }
+
+func (p *processes) flags() []string {
+	return []string{"--local-drivers=Process", "--state-dir=" + p.state}
+}
+
+func (p *processes) provider(root string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "examples", "demo", "provider.yaml"))
+	return string(text), err
+}
+
+func (p *processes) homes() []string       { return serverDirs(p.state) }
+func (p *processes) noun() string          { return "server directories" }
+func (p *processes) residents() []resident { return residents(p.state) }
+func (p *processes) tour() string          { return "ls " + p.state + "/servers/*/*" }
+func (p *processes) clear() error          { return nil } // the home does it, and the guard
+
+// daemon reads the recipe's pid file, which names process id, start time and boot. Both numbers are shown: an id that was used
+// again would fool nobody.
+func (p *processes) daemon(access *v1alpha1.ServerAccess) string {
+	text, err := os.ReadFile(filepath.Join(access.Target, "run", "etcd.pid"))
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("pid %s (started at tick %s)", fields[0], fields[1])
+}
 
 // resident is a process that lives on a server of ours.
 type resident struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ type story struct {
 	root   string // of the checkout
 
 	home     *home
+	ground   ground
 	cluster  *cluster
 	mirror   *mirror
 	operator *operator
@@ -89,7 +89,7 @@ func (t *story) run(ctx context.Context) (err error) {
 
 func (t *story) introduce() {
 	t.out.say(line{{"Keelway: three servers, an etcd cluster across them, and a check that writes through one member and reads through all.", bold}})
-	t.out.say(line{{"The servers are directories and processes on this machine (driver Process), which isolates nothing. At the end all is torn down.", dim}})
+	t.out.say(line{{groundOf(t.wanted.driver, "").introduction(), dim}})
 	switch {
 	case t.wanted.crash && t.wanted.fail:
 		t.out.say(line{{"CRASH=1 FAIL=1: etcd is broken, and the operator is killed (SIGKILL) in every phase on the way there and back.", yellow}})
@@ -103,9 +103,6 @@ func (t *story) introduce() {
 
 // set puts everything in place: control plane, mirror, operator.
 func (t *story) set(ctx context.Context) (err error) {
-	if runtime.GOOS != "linux" {
-		return errors.New("the driver Process needs Linux: it finds a server's processes in /proc")
-	}
 	if t.root, err = findRoot(); err != nil {
 		return err
 	}
@@ -117,6 +114,11 @@ func (t *story) set(ctx context.Context) (err error) {
 		return err
 	}
 	begun := time.Now()
+	ground := groundOf(t.wanted.driver, t.home.dir)
+	if err := ground.prepare(ctx, &feed{screen: t.out, who: "servers"}); err != nil {
+		return err
+	}
+	t.ground = ground
 	log := &feed{screen: t.out, who: "control plane"}
 	defer log.move()()
 	if err := os.Chdir(t.root); err != nil { // where the control plane looks for its versions
@@ -137,17 +139,33 @@ func (t *story) set(ctx context.Context) (err error) {
 		}
 	}()
 	begun = t.lap("control plane", begun)
-	if t.mirror, err = openMirror(ctx, assets, t.home.dir, t.wanted.fail); err != nil {
+	if err := t.settle(ctx); err != nil {
+		return err
+	}
+	host, err := t.ground.mirrorHost(ctx)
+	if err != nil {
+		return err
+	}
+	if t.mirror, err = openMirror(ctx, assets, host, t.home.dir, t.wanted.fail); err != nil {
 		return err
 	}
 	t.out.note("mirror", "%s serves %s, sha256 %.12s…", t.mirror.url, t.mirror.archive, t.mirror.sum)
 	t.lap("mirror", begun)
-	t.operator = &operator{binary: binary, home: t.home.dir, kubeconfig: kubeconfig}
+	t.operator = &operator{binary: binary, home: t.home.dir, kubeconfig: kubeconfig, flags: t.ground.flags()}
 	if err := t.operator.start(); err != nil {
 		return err
 	}
 	t.out.note("operator", "pid %d, as user %s with the rights of config/rbac", t.operator.pid(), managerUser)
 	return nil
+}
+
+// settle tells the ground whose servers it will carry: the operator names them by the cluster's identity.
+func (t *story) settle(ctx context.Context) error {
+	uid, err := t.cluster.plane.Kubectl(ctx, strings.NewReader(""), "get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
+	if err != nil {
+		return fmt.Errorf("asking for the cluster's identity: %w", err)
+	}
+	return t.ground.settle(strings.TrimSpace(uid))
 }
 
 // lostPlane is the end of the control plane before its time.

@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,27 +97,19 @@ func rank(what string) int {
 }
 
 // observe takes the servers' ids from the API and their daemons' process ids from the machines.
-func (w *witness) observe(s *snapshot, kills int) {
+func (w *witness) observe(s *snapshot, on ground, kills int) {
 	for i := range s.servers {
 		v := &s.servers[i]
 		name := s.serverName(v.Name)
-		w.see(sawServer+name, v.Status.ID, kills)
+		w.see(sawServer+name, shortID(v.Status.ID), kills)
 		if v.Status.Access != nil {
-			w.see(sawProcess+name, daemonPid(v.Status.Access.Target), kills)
+			w.see(sawProcess+name, on.daemon(v.Status.Access), kills)
 		}
 	}
 }
 
-// daemonPid reads the recipe's pid file, which names process id, start time and boot. Both numbers are shown: an id that was used
-// again would fool nobody.
-func daemonPid(root string) string {
-	text, err := os.ReadFile(filepath.Join(root, "run", "etcd.pid"))
-	fields := strings.Fields(string(text))
-	if err != nil || len(fields) < 2 {
-		return ""
-	}
-	return fmt.Sprintf("pid %s (started at tick %s)", fields[0], fields[1])
-}
+// shortID is as much of an id as fits into a column: a container's is 64 digits long.
+func shortID(id string) string { return id[:min(len(id), whoColumn-2)] }
 
 // observeMembers asks the etcd cluster for its members; silence is no news.
 func (w *witness) observeMembers(ctx context.Context, etcdctl string, s *snapshot, kills int) {

@@ -221,6 +221,9 @@ type Operation struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="totalTimeout must lie between 1s and 720h"
 	TotalTimeout *metav1.Duration `json:"totalTimeout,omitempty"`
+	// keepOnUndo stops undo at this operation: what it made stays, and so does all that it depends on.
+	// +optional
+	KeepOnUndo bool `json:"keepOnUndo,omitempty"`
 	// undo of this operation. Absent: the workflow's.
 	// +optional
 	Undo *UndoPolicy `json:"undo,omitempty"`

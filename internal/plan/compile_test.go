@@ -185,7 +185,7 @@ func TestHashes(t *testing.T) {
 	}{
 		"nothing":    {ops(servers2, base), true},
 		"limits":     {"parallelLimit: 3\nttlAfterFinished: 1h\nundo: {timeout: 1m}\nsuspend: true\nonFailure: Rollback\ntimeout: 5m\n" + ops(servers2, base), true},
-		"retry":      {ops(servers2, `{name: w, type: Wait, `+after+`, retry: {limit: 3}, timeout: 5s, totalTimeout: 1h, undo: {timeout: 1m}, onFailure: Rollback, wait: {duration: 1s}}`), true},
+		"retry":      {ops(servers2, `{name: w, type: Wait, `+after+`, retry: {limit: 3}, timeout: 5s, totalTimeout: 1h, undo: {timeout: 1m}, keepOnUndo: true, onFailure: Rollback, wait: {duration: 1s}}`), true},
 		"a payload":  {ops(servers2, `{name: w, type: Wait, `+after+`, wait: {duration: 2s}}`), false},
 		"an edge":    {ops(servers2, `{name: w, type: Wait, dependsOn: [{operation: servers, type: Soft}], wait: {duration: 1s}}`), false},
 		"a name":     {ops(servers2, `{name: v, type: Wait, `+after+`, wait: {duration: 1s}}`), false},

@@ -261,6 +261,25 @@ func TestClocksStop(t *testing.T) {
 	})
 }
 
+// TestKeepOnUndo: undo stops there; it and its ancestors stay, everything else goes.
+func TestKeepOnUndo(t *testing.T) {
+	playAll(t, map[string]scene{
+		"stays": {"", "onFailure: Rollback\n" + ops(server("a", ""), server("b", ", keepOnUndo: true, dependsOn: [{operation: a}]"), server("c", ", dependsOn: [{operation: b}]"), server("d", ", dependsOn: [{operation: a}]")), func(s *stage) {
+			s.see("a/0", ready).at(1).see("b/0", ready).see("d/0", ready).at(2).see("c/0", stalled(1)).at(3).want("Undoing: a/0 Succeeded, b/0 Succeeded, c/0 Undoing, d/0 Undoing")
+			s.see("c/0", gone).see("d/0", gone).at(4).want("RolledBack: a/0 Succeeded, b/0 Succeeded, c/0 Undone, d/0 Undone")
+			if err := Verdict(s.w, s.l, 0); !strings.Contains(err.Error(), "kept as keepOnUndo asks: 2") {
+				s.Error(err)
+			}
+			if actions := Act(s.w, s.l, s.sights); len(actions) > 0 || !Wants(s.w, s.l, 0) || !Wants(s.w, s.l, 1) {
+				s.Errorf("what is kept is touched: %+v", actions)
+			}
+		}},
+		"never ran": {"then there is nothing to keep", "onFailure: Rollback\n" + ops(server("a", ""), server("b", ", keepOnUndo: true, dependsOn: [{operation: a}]")), func(s *stage) {
+			s.see("a/0", stalled(1)).at(1).see("a/0", gone).at(2).want("RolledBack: a/0 Undone, b/0 Omitted")
+		}},
+	})
+}
+
 // TestUndoHasItsOwnRetriesAndTimeout: a deletion that stalls is asked for again, by the next attempt on the same child.
 func TestUndoHasItsOwnRetriesAndTimeout(t *testing.T) {
 	retried := "onFailure: Rollback\nundo: {retry: {limit: 1, backoff: {duration: 10s}}}\n" + ops(server("a", ""))

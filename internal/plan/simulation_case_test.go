@@ -296,6 +296,7 @@ func (m *maker) limits(k int) {
 	if m.chance(10) {
 		op.Undo = m.undo()
 	}
+	op.KeepOnUndo = m.chance(6)
 }
 
 // randomLeaf makes what becomes of one instance's child. bad is how likely an attempt fails, in percent.

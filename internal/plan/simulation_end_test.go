@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +108,7 @@ func (c *checks) end(operators []*operator) {
 			c.fail("I11: it is cancelled and nobody asked for it: %s", c.describe())
 		}
 	case saga.RunRolledBack:
-		if c.standing(l) > 0 || counts[saga.UndoFailed] > 0 {
+		if c.standing(operators[0].workflow, l) > 0 || counts[saga.UndoFailed] > 0 {
 			c.fail("I7: it is rolled back, and not all of it: %s", c.describe())
 		}
 	case saga.RunRollbackFailed:
@@ -130,14 +131,22 @@ func (c *checks) ignores(w *Workflow, i int) bool {
 	return w.ops[c.opOf[i]].policy == v1alpha1.FailureIgnore
 }
 
-// standing counts what was ordered and is neither undone nor irreversible.
-func (c *checks) standing(l *saga.Ledger) (n int) {
+// standing counts what was ordered and is neither undone nor irreversible, but for what is to be kept.
+func (c *checks) standing(w *Workflow, l *saga.Ledger) (n int) {
 	for i, phase := range l.Phases {
 		if l.Ordered(i) && phase != saga.Undone && phase != saga.Irreversible {
+			if c.keeps(w, l, i) || slices.ContainsFunc(c.rests[i], func(above int) bool { return c.keeps(w, l, above) }) {
+				c.w.visited.see("kept by keepOnUndo")
+				continue
+			}
 			n++
 		}
 	}
 	return n
+}
+
+func (c *checks) keeps(w *Workflow, l *saga.Ledger, i int) bool {
+	return w.ops[c.opOf[i]].KeepOnUndo && l.Ordered(i)
 }
 
 // atRest looks at one child, or at its absence, when all is over.

@@ -32,8 +32,8 @@ func (c coverage) see(what string) { c[what]++ }
 var minimum = map[string]int{
 	"ended Succeeded": 4000, "ended Failed": 1500, "ended RolledBack": 2000, "ended RollbackFailed": 200, "ended Cancelled": 200,
 	"asked to retry": 1000, "asked to rollback": 1000, "asked to cancel": 1000, "asked to abort": 500, "request refused": 500,
-	"run goes on": 300, "undone after its end": 300, "undone after it had failed": 4, "undone at another try": 50, "story forgotten": 300,
-	"skipped by its condition": 200, "failure NoPartner": 200, "started before its operation's predecessor had ended": 200, "failure Cancelled": 300,
+	"run goes on": 300, "undone after its end": 300, "undone after it had failed": 4, "undone at another try": 20, "story forgotten": 300,
+	"kept by keepOnUndo": 300, "skipped by its condition": 200, "failure NoPartner": 200, "started before its operation's predecessor had ended": 200, "failure Cancelled": 300,
 	"crash before observe": 2000, "crash before confirm": 2000, "crash before advance": 2000, "crash before record": 2000,
 	"crash before act": 2000, "crash before prove": 300, "crash before deed": 1000, "crash before summarise": 1000,
 	"crash before create": 300, "crash before delete": 50, "crash before raise": 10, "crash after record": 300,

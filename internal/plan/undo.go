@@ -61,7 +61,7 @@ func (a *advance) undo() {
 	if a.l.Phase != saga.RunUndoing || a.err != nil {
 		return
 	}
-	u := &undoing{advance: a, covers: make([]bool, a.l.N()), blocks: make([]int, a.l.N())}
+	u := &undoing{advance: a, covers: make([]bool, a.l.N()), kept: make([]bool, a.l.N()), blocks: make([]int, a.l.N())}
 	switch {
 	case a.l.Stop == saga.StopAborted:
 		u.abandon()
@@ -92,6 +92,7 @@ type undoing struct {
 	room   int
 	open   bool   // something is under way, or will be
 	covers []bool // by instance: it, or what rests on it, is still to go
+	kept   []bool // by instance: it, or what rests on it, is to stay (keepOnUndo)
 	blocks []int  // by instance: 1 + the operation, it or above it, that could not be undone; 0: none
 }
 
@@ -107,10 +108,11 @@ func (a *advance) stands(i int) bool {
 // operation goes on with one operation; all that depends on it was looked at before.
 func (u *undoing) operation(k int) {
 	op := &u.w.ops[k]
-	covered, blocked := u.above(k)
+	above := u.above(k)
 	for n := range op.count {
 		i := u.l.Instance(k, n)
-		u.covers[i], u.blocks[i] = u.partners(op, n, covered, blocked)
+		rests := u.partners(op, n, above)
+		u.covers[i], u.blocks[i], u.kept[i] = rests.covered, rests.blocked, rests.kept || op.KeepOnUndo && u.stands(i)
 		switch {
 		case u.l.Phases[i] == saga.UndoFailed:
 			u.blocks[i] = k + 1
@@ -118,6 +120,7 @@ func (u *undoing) operation(k int) {
 		case u.l.Phases[i] == saga.Undoing:
 			u.again(i)
 			u.open, u.covers[i] = true, true
+		case u.kept[i]: // as it is
 		case u.blocks[i] > 0: // it stays
 		case u.covers[i]:
 			u.open = true
@@ -128,28 +131,38 @@ func (u *undoing) operation(k int) {
 	}
 }
 
-// above says of the edges that join all instances whether something above the operation is still to go, and what of it cannot.
-func (u *undoing) above(k int) (covered bool, blocked int) {
+// resting is what rests on an instance: whether something of it is still to go, is to stay, or cannot go (1 + its operation).
+type resting struct {
+	covered, kept bool
+	blocked       int
+}
+
+func (u *undoing) add(r resting, i int) resting {
+	return resting{r.covered || u.covers[i], r.kept || u.kept[i], max(r.blocked, u.blocks[i])}
+}
+
+// above looks along the edges that join all instances.
+func (u *undoing) above(k int) (all resting) {
 	for _, arc := range u.w.graph.Succs(k) {
 		if arc.Same {
 			continue
 		}
 		above := &u.w.ops[arc.Op]
 		for i := above.first; i < above.first+above.count; i++ {
-			covered, blocked = covered || u.covers[i], max(blocked, u.blocks[i])
+			all = u.add(all, i)
 		}
 	}
-	return covered, blocked
+	return all
 }
 
 // partners adds the edges that join instances by key.
-func (u *undoing) partners(op *operation, n int, covered bool, blocked int) (bool, int) {
+func (u *undoing) partners(op *operation, n int, all resting) resting {
 	for _, edge := range op.joined {
 		if partner := edge.partner[n]; partner >= 0 {
-			covered, blocked = covered || u.covers[partner], max(blocked, u.blocks[partner])
+			all = u.add(all, int(partner))
 		}
 	}
-	return covered, blocked
+	return all
 }
 
 // again orders the next try of undoing when it is due.
@@ -194,7 +207,7 @@ func (a *advance) overWith(i int) bool {
 // simply over.
 func (u *undoing) leaveBehind() {
 	for i, by := range u.blocks {
-		if by > 0 && u.stands(i) {
+		if by > 0 && u.stands(i) && !u.kept[i] {
 			u.leave(i, string(fault.ReasonDeletionBlocked), fmt.Sprintf("%q rests on it and could not be undone", u.w.ops[by-1].Name))
 		}
 	}

@@ -27,7 +27,7 @@ func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
 	case l.Phase == saga.RunCancelled:
 		return fault.New(fault.Terminal, v1alpha1.ReasonCancelled, "%d of %d done: %s", counts.Passed(), counts.Total(), cause)
 	case l.Phase == saga.RunRolledBack:
-		return fault.New(fault.Terminal, v1alpha1.ReasonRolledBack, "%s; what this run had made is gone again%s", cause, irreversible(counts))
+		return fault.New(fault.Terminal, v1alpha1.ReasonRolledBack, "%s; what this run had made is gone again%s%s", cause, irreversible(counts), kept(l))
 	case l.Phase == saga.RunRollbackFailed:
 		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%s; undoing failed, see status.leftovers%s", cause, irreversible(counts))
 	case w.spec.Suspend:
@@ -43,6 +43,20 @@ func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
 		return fault.Waiting(fault.ReasonInProgress, after, "%s%s; the others go on, although %s", done, under(w, l), cause)
 	}
 	return fault.Waiting(fault.ReasonInProgress, after, "%s%s", done, under(w, l))
+}
+
+// kept counts what undo was told to leave.
+func kept(l *saga.Ledger) string {
+	n := 0
+	for i, phase := range l.Phases {
+		if l.Ordered(i) && !phase.UndoTerminal() {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; kept as keepOnUndo asks: %d", n)
 }
 
 func irreversible(counts saga.Counts) string {

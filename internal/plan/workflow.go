@@ -131,7 +131,7 @@ func (w *Workflow) digest() saga.Hash {
 func writtenHash(op *v1alpha1.Operation) saga.Hash {
 	payload := *op
 	payload.Name, payload.DependsOn, payload.Retry, payload.Timeout, payload.OnFailure = "", nil, nil, nil, ""
-	payload.TotalTimeout, payload.Undo = nil, nil
+	payload.TotalTimeout, payload.Undo, payload.KeepOnUndo = nil, nil, false
 	text, _ := json.Marshal(payload)
 	sum := sha256.Sum256(text)
 	return saga.Hash(sum[:16])

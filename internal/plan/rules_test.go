@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/saga"
@@ -311,4 +313,45 @@ func TestUndoHasItsOwnRetriesAndTimeout(t *testing.T) {
 			s.see("a/0", stalled(1)).at(0).see("a/0", leaving).at(time.Second).wakes(31 * time.Second).at(31 * time.Second).want("RollbackFailed: a/0 UndoFailed")
 		}},
 	})
+}
+
+func TestWorkflowTimeout(t *testing.T) {
+	cases := map[string]struct {
+		why  string
+		spec string
+		play func(s *stage)
+	}{
+		"ends what runs and what waits": {"", "timeout: 60s\n" + ops(server("a", ""), server("b", ", dependsOn: [{operation: a}]")), func(s *stage) {
+			s.see("a/0", Sight{Queued: true, Asked: 1}).at(time.Hour).wakes(-1) // it counts from the end of the first queue
+			s.begun = s.begun.Add(time.Hour)
+			s.see("a/0", going).at(0).wakes(61 * time.Second).at(61*time.Second - 1).want("Running: a/0 Running, b/0 Pending")
+			s.at(61 * time.Second).want("Failed: a/0 Failed, b/0 Omitted").wakes(-1)
+			if !strings.Contains(s.l.Ops[0].Message, "the time of the workflow was over") || !strings.Contains(s.l.Cause.Message, "did not end within 1m0s; running: a") {
+				s.Errorf("it reads %q, %q", s.l.Ops[0].Message, s.l.Cause.Message)
+			}
+		}},
+		"rolls back where the operation says so": {"", "timeout: 60s\n" + ops(server("a", ", onFailure: Rollback")), func(s *stage) {
+			s.see("a/0", going).at(0).at(61 * time.Second).want("Undoing: a/0 Undoing")
+		}},
+		"rolls back where nothing failed and the workflow says so": {"", "parallelLimit: 1\nonFailure: Rollback\ntimeout: 60s\n" +
+			ops(server("a", ""), server("b", ", onFailure: Ignore, dependsOn: [{operation: a}]")), func(s *stage) {
+			s.see("a/0", going).at(0).see("a/0", ready).see("b/0", going).at(time.Second).at(61 * time.Second).want("Undoing: a/0 Succeeded, b/0 Undoing")
+		}},
+		"an end in the same look wins": {"", "timeout: 60s\n" + ops(server("a", "")), func(s *stage) {
+			s.see("a/0", ready).at(time.Hour).want("Succeeded: a/0 Succeeded")
+		}},
+		"can be set and taken away at any time": {"it acts at once when changed", ops(server("a", "")), func(s *stage) {
+			s.see("a/0", going).at(0).at(time.Hour).want("Running: a/0 Running").wakes(-1)
+			s.edit(func(spec *v1alpha1.BatchWorkflowSpec) {
+				spec.Timeout = &metav1.Duration{Duration: 2 * time.Hour}
+			})
+			s.at(time.Hour).wakes(2*time.Hour + time.Second)
+		}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Log(c.why)
+			c.play(newStage(t, c.spec))
+		})
+	}
 }

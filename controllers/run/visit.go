@@ -155,6 +155,7 @@ func (v *visit) leave(ctx context.Context, one *v1alpha1.Run) error {
 	if err := v.target(ctx, one); err != nil {
 		return err
 	}
+	one.Status.Attempt = max(one.Status.Attempt, plan.Attempt(one)) // a raised attempt asks for another try of the deletion, too
 	step := plan.Run(v.seen, v.kit.Now())
 	if step.Note != "" {
 		v.kit.Events.Eventf(one, nil, corev1.EventTypeNormal, "StopSkipped", "Stop", "%s", step.Note)

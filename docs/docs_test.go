@@ -236,3 +236,46 @@ func markdown(t *testing.T) (pages []string) {
 	}
 	return pages
 }
+
+// TestMetricsAreTold: every metric that the controllers define is on the page, and no other.
+func TestMetricsAreTold(t *testing.T) {
+	defined := regexp.MustCompile(`"(keelway_[a-z_]+)"`)
+	named := map[string]bool{}
+	err := filepath.WalkDir(filepath.Join(root, "controllers"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, m := range defined.FindAllStringSubmatch(read(t, path), -1) {
+			named[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil || len(named) == 0 {
+		t.Fatalf("%d metrics are defined: %v", len(named), err)
+	}
+	page := read(t, "metrics.md")
+	for name := range named {
+		if !strings.Contains(page, "| `"+name+"` |") {
+			t.Errorf("metrics.md does not tell of %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(keelway_[a-z_]+)`").FindAllStringSubmatch(page, -1) {
+		if !named[m[1]] {
+			t.Errorf("metrics.md tells of %s, which nobody defines", m[1])
+		}
+	}
+}
+
+// TestAlertsLookAtMetrics: an alert on a number that nobody tells would never ring.
+func TestAlertsLookAtMetrics(t *testing.T) {
+	page, rules := read(t, "metrics.md"), read(t, filepath.Join(root, "config", "prometheus", "rules.yaml"))
+	used := regexp.MustCompile(`\b(keelway_[a-z_]+)`).FindAllStringSubmatch(rules, -1)
+	if len(used) == 0 || strings.Count(rules, "- alert: ") > strings.Count(rules, "summary: ") {
+		t.Fatalf("%d metrics in the rules, or an alert without a summary", len(used))
+	}
+	for _, m := range used {
+		if !strings.Contains(page, "| `"+strings.TrimSuffix(m[1], "_bucket")+"` |") {
+			t.Errorf("an alert looks at %s, which metrics.md does not tell of", m[1])
+		}
+	}
+}

@@ -43,7 +43,8 @@ func documents(t *testing.T, text string) (all [][]byte) {
 	}
 }
 
-// TestExamplesDecodeAndCompile reads every example as its type. A workflow must compile too, with the recipes that there are.
+// TestExamplesDecodeAndCompile reads every example as its type. A workflow must compile too, with the recipes that there are,
+// and a TaskService give its recipe what that takes.
 func TestExamplesDecodeAndCompile(t *testing.T) {
 	recipes, err := catalog.Builtin()
 	if err != nil {
@@ -63,6 +64,11 @@ func TestExamplesDecodeAndCompile(t *testing.T) {
 			seen[kind.Kind]++
 			if w, ok := object.(*v1alpha1.BatchWorkflow); ok {
 				if _, err := plan.Compile(w, recipes); err != nil {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+			if s, ok := object.(*v1alpha1.TaskService); ok {
+				if err := checkService(recipes, s); err != nil {
 					t.Errorf("%s: %v", path, err)
 				}
 			}

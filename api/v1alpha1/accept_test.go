@@ -115,10 +115,10 @@ func TestColumns(t *testing.T) {
 	namespace := l.Namespace(t)
 	for short, tc := range map[string]struct{ file, columns, wide string }{
 		"kprov": {"provider-full.yaml", "NAME TYPE LOCATION SERVERS READY MESSAGE AGE", ""},
-		"ksrv":  {"server-full.yaml", "NAME PROVIDER SIZE ZONE PHASE READY ADDRESS AGE", "NAME PROVIDER SIZE ZONE PHASE READY ADDRESS ID IMAGE MESSAGE AGE"},
+		"ksrv":  {"server-full.yaml", "NAME PROVIDER SIZE ZONE PHASE READY ADDRESS COST/MO AGE", "NAME PROVIDER SIZE ZONE PHASE READY ADDRESS COST/MO ID IMAGE DRIFTED PROTECTED MESSAGE AGE"},
 		"ktsv":  {"taskservice-full.yaml", "NAME RECIPE VERSION SERVERS PHASE READY AGE", "NAME RECIPE VERSION SERVERS PHASE READY DRIFTED MESSAGE AGE"},
 		"krun":  {"run-full.yaml", "NAME ACTION TARGET PHASE EXIT DURATION AGE", "NAME ACTION TARGET PHASE EXIT DURATION MESSAGE AGE"},
-		"bwf":   {"batchworkflow-full.yaml", "NAME PHASE PROGRESS RUNNING FAILED MESSAGE AGE", "NAME PHASE PROGRESS RUNNING FAILED MESSAGE DURATION AGE"},
+		"bwf":   {"batchworkflow-full.yaml", "NAME PHASE PROGRESS RUNNING FAILED MESSAGE AGE", "NAME PHASE PROGRESS RUNNING FAILED MESSAGE PLAN DURATION COST/MO AGE"},
 	} {
 		t.Run(short, func(t *testing.T) {
 			if _, err := create(t, l, namespace, tc.file, ""); err != nil {

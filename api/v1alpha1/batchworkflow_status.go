@@ -4,7 +4,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // WorkflowCounts count operation instances.
 type WorkflowCounts struct {
-	// pending: not started, or waiting for the next attempt.
+	// pending: not started, awaiting approval, or waiting for the next attempt.
 	// +optional
 	Pending int32 `json:"pending"`
 	// running: started and not ended.
@@ -44,6 +44,11 @@ type RunInfo struct {
 	// finishedAt is when the run ended.
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+	// operations is a hash of the operations by which the run goes, as they were written. While it is not that of spec.operations, the run
+	// has not begun with what was edited.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Operations string `json:"operations,omitempty"`
 	// duration from start to end, for people; written when the run has ended.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
@@ -63,7 +68,7 @@ type WaitingFor struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Phase string `json:"phase,omitempty"`
-	// limit that holds it: parallelLimit, suspend, retry, or what the child says.
+	// limit that holds it: parallelLimit, suspend, retry, approval, or what the child says.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Limit string `json:"limit,omitempty"`
@@ -77,9 +82,9 @@ type OperationStatus struct {
 	Name string `json:"name"`
 	// key of the instance.
 	// +optional
-	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:MaxLength=63
 	Key string `json:"key,omitempty"`
-	// phase of the instance: Pending, Running, Retrying, Succeeded, Failed, Skipped, Omitted, Cancelled, Unknown, Undoing, Undone,
+	// phase of the instance: Pending, AwaitingApproval, Running, Retrying, Succeeded, Failed, Skipped, Omitted, Cancelled, Unknown, Undoing, Undone,
 	// UndoFailed or Irreversible.
 	// +required
 	// +kubebuilder:validation:MaxLength=32
@@ -87,7 +92,7 @@ type OperationStatus struct {
 	// attempt, from 1; 0 before the first.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
-	// startedAt is when its present attempt, or undoing it, began.
+	// startedAt is when its present attempt, or undoing it, began; of an Approval, since when it is awaited.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 	// finishedAt is when it ended, or when undoing it did.
@@ -99,6 +104,10 @@ type OperationStatus struct {
 	// childRef names the object that does the work.
 	// +optional
 	ChildRef *ChildRef `json:"childRef,omitempty"`
+	// approvedBy is who approved an Approval, where the admission policies vouch for the name; otherwise: unverified. When is in finishedAt.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ApprovedBy string `json:"approvedBy,omitempty"`
 	// waitingFor says what it waits for.
 	// +optional
 	// +listType=atomic
@@ -119,8 +128,8 @@ type BatchWorkflowStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase in one word: Pending, Running, Suspended, Undoing, Succeeded, Failed, Cancelled, RolledBack or
-	// RollbackFailed.
+	// phase in one word: Pending, Planning, Planned, AwaitingApproval, PlanStale, Running, Suspended, Undoing, Succeeded, Failed, Cancelled, RolledBack,
+	// RollbackFailed or RollbackBlocked.
 	// +optional
 	Phase WorkflowPhase `json:"phase,omitempty"`
 	// progress is succeeded/all instances, for people.
@@ -133,6 +142,9 @@ type BatchWorkflowStatus struct {
 	// run that this status speaks of.
 	// +optional
 	Run *RunInfo `json:"run,omitempty"`
+	// plan of the run, with spec.mode Plan or ApplyAfterApproval.
+	// +optional
+	Plan *PlanStatus `json:"plan,omitempty"`
 	// operations that matter now: failed, running, blocked, just finished.
 	// +optional
 	// +listType=atomic
@@ -147,12 +159,31 @@ type BatchWorkflowStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Leftovers []Leftover `json:"leftovers,omitempty"`
+	// cost of the Servers that there are now. Absent where none of them costs anything.
+	// +optional
+	Cost *WorkflowCost `json:"cost,omitempty"`
+	// removed is what operations had made that are no longer in spec.operations, and that was left in place.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Removed []Removed `json:"removed,omitempty"`
 	// conditions: Ready, Succeeded; Reconciling and Stalled while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// WorkflowCost is what the Servers of a workflow cost together.
+type WorkflowCost struct {
+	// monthly sum with its currency, such as "26.07 EUR"; several are joined by " + ", and so is unknown.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Monthly string `json:"monthly"`
+	// unknown is the number of Servers whose cost nobody knows.
+	// +optional
+	Unknown int32 `json:"unknown,omitempty"`
 }
 
 // Leftover is something that undo could not remove.
@@ -163,15 +194,42 @@ type Leftover struct {
 	Operation string `json:"operation"`
 	// key of the instance.
 	// +optional
-	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:MaxLength=63
 	Key string `json:"key,omitempty"`
 	// childRef names the object.
 	// +optional
 	ChildRef *ChildRef `json:"childRef,omitempty"`
+	// provider that the machine is at, for a Server.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Provider string `json:"provider,omitempty"`
+	// id of the machine at its provider.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ID string `json:"id,omitempty"`
+	// costPerHour of a Server, with its currency, such as "0.0119 EUR". Absent where nobody knows it, and where it costs nothing.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	CostPerHour string `json:"costPerHour,omitempty"`
 	// message says why.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
+}
+
+// Removed is something that the workflow made and no longer asks for.
+type Removed struct {
+	// operation that made it.
+	// +required
+	// +kubebuilder:validation:MaxLength=40
+	Operation string `json:"operation"`
+	// key of the instance.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Key string `json:"key,omitempty"`
+	// childRef names the object.
+	// +optional
+	ChildRef *ChildRef `json:"childRef,omitempty"`
 }
 
 // BatchWorkflow is a graph of operations that runs to its end, or back.
@@ -183,7 +241,9 @@ type Leftover struct {
 // +kubebuilder:printcolumn:name="Running",type=integer,JSONPath=`.status.counts.running`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.counts.failed`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Plan",type=string,priority=1,JSONPath=`.status.plan.summary`
 // +kubebuilder:printcolumn:name="Duration",type=string,priority=1,JSONPath=`.status.run.duration`
+// +kubebuilder:printcolumn:name="Cost/mo",type=string,priority=1,JSONPath=`.status.cost.monthly`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name of a BatchWorkflow has at most 63 characters: it becomes a label of its children"
 type BatchWorkflow struct {

@@ -14,11 +14,18 @@ const (
 	WorkflowFailed         WorkflowPhase = "Failed"
 	WorkflowRolledBack     WorkflowPhase = "RolledBack"
 	WorkflowRollbackFailed WorkflowPhase = "RollbackFailed"
-	WorkflowCancelled      WorkflowPhase = "Cancelled"
+	// WorkflowRollbackBlocked: undone but for what is protected from deletion.
+	WorkflowRollbackBlocked WorkflowPhase = "RollbackBlocked"
+	WorkflowCancelled       WorkflowPhase = "Cancelled"
 )
 
 // BatchWorkflowSpec is a graph of operations and how to run it.
 type BatchWorkflowSpec struct {
+	// mode: Apply runs the workflow, Plan only says what a run would do, ApplyAfterApproval says so and runs it once somebody has approved
+	// that very plan.
+	// +optional
+	// +kubebuilder:default=Apply
+	Mode WorkflowMode `json:"mode,omitempty"`
 	// parallelLimit is how many operation instances may be started and not yet ended. It acts at once when changed.
 	// +optional
 	// +kubebuilder:default=10
@@ -30,9 +37,23 @@ type BatchWorkflowSpec struct {
 	// +optional
 	// +kubebuilder:default=Fail
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+	// deletionPolicy says what becomes of the children when this object is deleted: Delete deletes them, Orphan leaves them as they are, and
+	// they belong to nobody from then on. It is about this object's deletion alone: a run is undone, and pruned, all the same. It acts
+	// when status.observedGeneration says that it was seen.
+	// +optional
+	// +kubebuilder:default=Delete
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// suspend starts nothing new while it is true; what runs goes on to its end, and deletion is not held up.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+	// runID asks for another run: when it is changed, a workflow that has ended runs what is missing, has changed or did not succeed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	RunID string `json:"runID,omitempty"`
+	// prune removes what operations had made that are no longer in spec.operations, at the end of a run that has otherwise succeeded.
+	// Without it, that stays in place and is listed in status.removed.
+	// +optional
+	Prune bool `json:"prune,omitempty"`
 	// timeout of the run, from the moment its first child leaves its queue; suspended time does not count. Absent: none. When it
 	// is over, nothing is waited for any more and onFailure applies.
 	// +optional
@@ -62,7 +83,7 @@ type BatchWorkflowSpec struct {
 }
 
 // OperationType is the discriminator of an Operation.
-// +kubebuilder:validation:Enum=ServerBatch;TaskServiceBatch;Check;Command;Wait
+// +kubebuilder:validation:Enum=ServerBatch;TaskServiceBatch;Check;Command;Wait;Approval;Power
 type OperationType string
 
 const (
@@ -71,11 +92,13 @@ const (
 	OperationCheck            OperationType = "Check"
 	OperationCommand          OperationType = "Command"
 	OperationWait             OperationType = "Wait"
+	OperationApproval         OperationType = "Approval"
+	OperationPower            OperationType = "Power"
 )
 
 // Operation is one node of the graph. Its type says which one of the sections it has; it expands to one or many instances.
-// +kubebuilder:validation:XValidation:rule="(self.type == 'ServerBatch') == has(self.serverBatch) && (self.type == 'TaskServiceBatch') == has(self.taskServiceBatch) && (self.type == 'Check') == has(self.check) && (self.type == 'Command') == has(self.command) && (self.type == 'Wait') == has(self.wait)",message="exactly the section of the type is needed, such as serverBatch for type ServerBatch"
-// +kubebuilder:validation:XValidation:rule="!has(self.dependsOn) || self.dependsOn.all(d, d.operation != self.name)",message="an operation cannot depend on itself"
+// +kubebuilder:validation:XValidation:rule="[self.type].all(t, (t == 'ServerBatch') == has(self.serverBatch) && (t == 'TaskServiceBatch') == has(self.taskServiceBatch) && (t == 'Check') == has(self.check) && (t == 'Command') == has(self.command) && (t == 'Wait') == has(self.wait) && (t == 'Approval') == has(self.approval) && (t == 'Power') == has(self.power))",message="exactly the section of the type is needed, such as serverBatch for type ServerBatch"
+// +kubebuilder:validation:XValidation:rule="!has(self.dependsOn) || [self.name].all(name, self.dependsOn.all(d, d.operation != name))",message="an operation cannot depend on itself"
 type Operation struct {
 	// name of the operation, unique in the workflow.
 	// +required
@@ -83,7 +106,7 @@ type Operation struct {
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
 	Name string `json:"name"`
-	// type of the operation: ServerBatch, TaskServiceBatch, Check, Command or Wait. The section of the same name holds the rest.
+	// type of the operation: ServerBatch, TaskServiceBatch, Check, Command, Wait, Approval or Power. The section of the same name holds the rest.
 	// +required
 	Type OperationType `json:"type"`
 	// dependsOn lists the operations that must come first.
@@ -140,79 +163,12 @@ type Operation struct {
 	// wait lets time pass.
 	// +optional
 	Wait *Wait `json:"wait,omitempty"`
-}
-
-// ServerBatch makes Servers: count of them by number, or one for each entry of forEach by its key.
-// +kubebuilder:validation:XValidation:rule="has(self.count) != has(self.forEach)",message="exactly one of count and forEach is needed"
-type ServerBatch struct {
-	// count of Servers; their keys are 0, 1, 2, …
+	// approval waits until somebody approves. It has no attempts: neither retry nor time-outs.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=100000
-	Count *int32 `json:"count,omitempty"`
-	// forEach makes one Server an entry.
+	Approval *Approval `json:"approval,omitempty"`
+	// power switches servers on or off that this workflow made.
 	// +optional
-	// +listType=map
-	// +listMapKey=key
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=1000
-	ForEach []ServerItem `json:"forEach,omitempty"`
-	// template of the Servers.
-	// +required
-	Template ServerTemplate `json:"template"`
-}
-
-// ServerItem is one entry of forEach: its key, and what differs from the template.
-type ServerItem struct {
-	// key of the instance, unique in the operation.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=40
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
-	Key string `json:"key"`
-	// size in place of the template's.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Size string `json:"size,omitempty"`
-	// zone in place of the template's.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Zone string `json:"zone,omitempty"`
-	// image in place of the template's.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Image string `json:"image,omitempty"`
-}
-
-// ServerTemplate is what the Servers of a batch look like.
-type ServerTemplate struct {
-	// labels of the Servers, besides those that the workflow sets. Keys of keelway.dev are refused.
-	// +optional
-	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('keelway.dev/'))",message="labels of keelway.dev are set by the operator"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="the key of a label is at most 63 letters, digits, dashes, underscores and dots, after a domain and a slash if need be"
-	Labels map[string]LabelValue `json:"labels,omitempty"`
-	// spec of the Servers.
-	// +required
-	Spec ServerTemplateSpec `json:"spec"`
-}
-
-// LabelValue is the value of a label.
-// +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
-type LabelValue string
-
-// ServerTemplateSpec is the spec of a templated Server, without the rules that hold between an old and a new one.
-type ServerTemplateSpec struct {
-	ServerShape `json:",inline"`
-
-	// deletionPolicy says what becomes of the machine when its Server is deleted.
-	// +optional
-	// +kubebuilder:default=Delete
-	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+	Power *PowerSwitch `json:"power,omitempty"`
 }
 
 // OperationTarget names servers: all those of an operation, one of them by key, or one Server by name.
@@ -236,7 +192,8 @@ type OperationTarget struct {
 	Server string `json:"server,omitempty"`
 }
 
-// TaskServiceBatch makes one TaskService a recipe, each over all targets.
+// TaskServiceBatch makes one TaskService a recipe, each over all targets, or one a recipe and server with forEach.
+// +kubebuilder:validation:XValidation:rule="has(self.targets) != has(self.forEach)",message="exactly one of targets and forEach is needed"
 type TaskServiceBatch struct {
 	// recipes to install.
 	// +required
@@ -246,8 +203,20 @@ type TaskServiceBatch struct {
 	// +kubebuilder:validation:MaxItems=32
 	Recipes []RecipeChoice `json:"recipes"`
 	// targets that carry the services.
+	// +optional
+	Targets OperationTarget `json:"targets,omitzero"`
+	// forEach makes one TaskService for each server of an operation, by the server's key, instead of one over all of them.
+	// +optional
+	ForEach *EachServer `json:"forEach,omitempty"`
+}
+
+// EachServer names the servers of an operation, one by one.
+type EachServer struct {
+	// operation of type ServerBatch, on which this one depends.
 	// +required
-	Targets OperationTarget `json:"targets"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Operation string `json:"operation"`
 }
 
 // RecipeChoice is one recipe of a batch.
@@ -329,6 +298,12 @@ type Command struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16384
 	Verify string `json:"verify,omitempty"`
+	// undo is a script that takes the effect back, with the same env on the same server. It runs when the run is undone, also after
+	// a command that failed or whose end is not known. Absent: the command is Irreversible.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16384
+	Undo string `json:"undo,omitempty"`
 	// expect says what makes the command succeed.
 	// +optional
 	Expect *Expectation `json:"expect,omitempty"`

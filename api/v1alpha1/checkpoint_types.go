@@ -9,6 +9,32 @@ type CheckpointStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1048576
 	Data []byte `json:"data,omitempty"`
+	// plan of the run, with spec.mode Plan or ApplyAfterApproval of the workflow.
+	// +optional
+	Plan *CheckpointPlan `json:"plan,omitempty"`
+}
+
+// CheckpointPlan is a plan on record.
+type CheckpointPlan struct {
+	PlanStatus `json:",inline"`
+
+	// run is which run of which operations the plan is for: the number of the one, a hash of the others.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Run string `json:"run"`
+	// superseded are the hashes of earlier plans for this run, which are no longer what would be done.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=64
+	Superseded []string `json:"superseded,omitempty"`
+	// stale: somebody approved one of them, and nobody has approved this one yet.
+	// +optional
+	Stale bool `json:"stale,omitempty"`
+	// data is the whole plan, compressed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=393216
+	Data []byte `json:"data,omitempty"`
 }
 
 // Checkpoint is what a workflow knows: hidden, one a workflow, of the workflow's name, made and removed by the operator alone.

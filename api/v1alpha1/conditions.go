@@ -15,7 +15,7 @@ const (
 	ProvisionedCondition = "Provisioned"
 	// ReachableCondition (Server): the machine answers and its facts are known. Written by the reach side.
 	ReachableCondition = "Reachable"
-	// DriftedCondition (TaskService): what is on a machine differs from what was applied. Absent otherwise.
+	// DriftedCondition (TaskService, Server): what is on a machine, or the machine itself, differs from what was applied. Absent otherwise.
 	DriftedCondition = "Drifted"
 	// SucceededCondition (Run, BatchWorkflow): absent while it runs, then True or False for good.
 	SucceededCondition = "Succeeded"
@@ -23,18 +23,28 @@ const (
 
 // Reasons of conditions that are not errors. Reasons of errors are those of internal/fault.
 const (
-	ReasonReady       = "Ready"       // Ready=True: as wanted
-	ReasonProgressing = "Progressing" // Ready=False with Reconciling=True
-	ReasonSuspended   = "Suspended"   // spec.suspend is set: nothing new starts
-	ReasonDeleting    = "Deleting"    // the object is on its way out
-	ReasonProvisioned = "Provisioned" // Provisioned=True
-	ReasonReachable   = "Reachable"   // Reachable=True
-	ReasonNotDialled  = "NotDialled"  // Reachable=Unknown: the machine does not run yet
-	ReasonSucceeded   = "Succeeded"   // Succeeded=True
-	ReasonFailed      = "Failed"      // Succeeded=False
-	ReasonCancelled   = "Cancelled"   // Succeeded=False: somebody asked for the run's end; of an instance: it was ended by that
-	ReasonNoPartner   = "NoPartner"   // of an instance: an edge joins it with none, because the other operation has not its key
-	ReasonRolledBack  = "RolledBack"  // Succeeded=False: the run failed and everything that it made is gone again
+	ReasonReady       = "Ready"           // Ready=True: as wanted
+	ReasonProgressing = "Progressing"     // Ready=False with Reconciling=True
+	ReasonSuspended   = "Suspended"       // spec.suspend is set: nothing new starts
+	ReasonDeleting    = "Deleting"        // the object is on its way out
+	ReasonProvisioned = "Provisioned"     // Provisioned=True
+	ReasonReachable   = "Reachable"       // Reachable=True
+	ReasonStopped     = "Stopped"         // Provisioned=False, Ready=True: the machine is powered off, as wanted
+	ReasonNotDialled  = "NotDialled"      // Reachable=Unknown: the machine does not run yet
+	ReasonSucceeded   = "Succeeded"       // Succeeded=True
+	ReasonFailed      = "Failed"          // Succeeded=False
+	ReasonCancelled   = "Cancelled"       // Succeeded=False: somebody asked for the run's end; of an instance: it was ended by that
+	ReasonNoPartner   = "NoPartner"       // of an instance: an edge joins it with none, because the other operation has not its key
+	ReasonEmptyList   = "EmptyList"       // of an instance: it would be for servers that an output lists, and that lists none
+	ReasonRolledBack  = "RolledBack"      // Succeeded=False: the run failed and everything that it made is gone again
+	ReasonBlocked     = "RollbackBlocked" // Succeeded=False: the run failed, and what is left of it is protected from deletion
+)
+
+// Reasons of workflows that wait for people.
+const (
+	ReasonPlanned          = "Planned"          // Ready=True: spec.mode is Plan, and the plan is made
+	ReasonAwaitingApproval = "AwaitingApproval" // Ready=False: nothing but somebody's approval is awaited
+	ReasonChildVanished    = "ChildVanished"    // of an event and in messages: what a succeeded instance had made is gone by another hand
 )
 
 // Finalizer holds an object until what it stands for is gone.
@@ -50,8 +60,12 @@ const (
 	LabelKey = "keelway.dev/key"
 	// AnnotationRun is the number of the workflow's run that made the child.
 	AnnotationRun = "keelway.dev/run"
-	// AnnotationEffect says what that run did to the object: Created.
+	// AnnotationEffect says what that run did to the object: Created, Updated, Replaced, Adopted, or Reverted once it was taken back.
 	AnnotationEffect = "keelway.dev/effect"
+	// AnnotationPrevious holds the labels and the spec that an update replaced, as JSON, until another run changes the object.
+	AnnotationPrevious = "keelway.dev/previous"
+	// AnnotationUndo (Run) is the script that takes the effect of a command back.
+	AnnotationUndo = "keelway.dev/undo"
 	// AnnotationAttempt is the number of the attempt that the child is asked for; a leaf that sees it raised tries again.
 	AnnotationAttempt = "keelway.dev/attempt"
 	// AnnotationOrderedBy is the resourceVersion of the Checkpoint that recorded the order.
@@ -69,8 +83,13 @@ const (
 	VerbRollback = "rollback"
 	// VerbCancel starts nothing new, lets what runs end, and then does what onFailure says.
 	VerbCancel = "cancel"
+	// VerbApprove gives an approval that is awaited: the hash of a plan, or names of operations of type Approval.
+	VerbApprove = "approve"
 	// VerbAbort ends the run at once and undoes nothing; its value is the workflow's name.
 	VerbAbort = "abort"
+	// AnnotationApprovedBy (BatchWorkflow) is who last set the annotation keelway.dev/approve. The admission policies that we ship write
+	// it from the request's user and let nobody else write it.
+	AnnotationApprovedBy = "keelway.dev/approved-by"
 	// AnnotationTrust (Server, Provider): the fingerprint (SHA256:…) of the host key that a machine with a changed key may have from now on.
 	AnnotationTrust = "keelway.dev/trust"
 	// AnnotationAbandon (Server, TaskService): ids of machines that deletion no longer waits for; they are left as they are.

@@ -8,7 +8,6 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -60,14 +59,4 @@ func create(t *testing.T, l *lab.Lab, namespace, file, change string) (*unstruct
 	u := example(t, file, change)
 	u.SetNamespace(namespace)
 	return u, l.Client.Create(t.Context(), u, strictly)
-}
-
-func read(t *testing.T, l *lab.Lab, gvk schema.GroupVersionKind, namespace, name string) *unstructured.Unstructured {
-	t.Helper()
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(gvk)
-	if err := l.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, u); err != nil {
-		t.Fatal(err)
-	}
-	return u
 }

@@ -3,11 +3,17 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ProviderType is the kind of place that machines come from.
-// +kubebuilder:validation:Enum=Local
+// +kubebuilder:validation:Enum=AWS;UpCloud;Local
 type ProviderType string
 
-// ProviderLocal makes machines on the host that the operator runs on.
-const ProviderLocal ProviderType = "Local"
+const (
+	// ProviderAWS makes EC2 instances.
+	ProviderAWS ProviderType = "AWS"
+	// ProviderUpCloud makes servers of UpCloud.
+	ProviderUpCloud ProviderType = "UpCloud"
+	// ProviderLocal makes machines on the host that the operator runs on, or takes them from a pool.
+	ProviderLocal ProviderType = "Local"
+)
 
 // LocalDriver says how a local machine is made.
 // +kubebuilder:validation:Enum=Process;Memory;Docker;Host
@@ -58,6 +64,12 @@ type ProviderLimits struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MaxInFlight int32 `json:"maxInFlight,omitempty"`
+	// requestsPerSecond is the most requests that the account is sent. Absent: 20 for AWS, 10 for UpCloud. Fewer are sent while the
+	// cloud itself asks for that.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	RequestsPerSecond int32 `json:"requestsPerSecond,omitempty"`
 }
 
 // Mirror replaces the beginning of a download's address.
@@ -76,12 +88,25 @@ type Mirror struct {
 }
 
 // ProviderSpec says where machines come from.
-// +kubebuilder:validation:XValidation:rule="self.type != 'Local' || has(self.local)",message="type Local needs the section local"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'Local') == has(self.local) && (self.type == 'AWS') == has(self.aws) && (self.type == 'UpCloud' || !has(self.upCloud))",message="type Local needs the section local and type AWS the section aws, and there is none of another type"
+// +kubebuilder:validation:XValidation:rule="self.type != 'UpCloud' || has(self.credentials)",message="type UpCloud needs credentials"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Local' || !has(self.credentials)",message="type Local has no credentials"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Local' || !has(self.limits) || !has(self.limits.requestsPerSecond)",message="type Local has no limits.requestsPerSecond: nothing is sent to a cloud"
 type ProviderSpec struct {
 	// type of the provider. It cannot be changed.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="type cannot be changed: make another Provider"
 	Type ProviderType `json:"type"`
+	// credentials of the account. Absent with type AWS: those of the operator itself, from its environment, shared files, web identity
+	// or machine, in the namespaces that the installation admits (--aws-ambient-namespaces).
+	// +optional
+	Credentials *Credentials `json:"credentials,omitempty"`
+	// aws configures type AWS.
+	// +optional
+	AWS *AWSProvider `json:"aws,omitempty"`
+	// upCloud configures type UpCloud.
+	// +optional
+	UpCloud *UpCloudProvider `json:"upCloud,omitempty"`
 	// local configures type Local.
 	// +optional
 	Local *LocalProvider `json:"local,omitempty"`
@@ -123,6 +148,11 @@ type ProviderStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Hosts []KnownHost `json:"hosts,omitempty"`
+	// orphans are machines at the account that carry this installation's labels and belong to no Server. They are reported and left alone.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Orphans []Orphan `json:"orphans,omitempty"`
 	// servers is the number of Servers that refer to this provider.
 	// +optional
 	Servers int32 `json:"servers"`
@@ -132,6 +162,25 @@ type ProviderStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Orphan is a machine that belongs to no Server.
+type Orphan struct {
+	// id of the machine at the provider.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	ID string `json:"id"`
+	// server that it was made for, as namespace/name.
+	// +optional
+	// +kubebuilder:validation:MaxLength=320
+	Server string `json:"server,omitempty"`
+	// size of the machine.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Size string `json:"size,omitempty"`
+	// createdAt is when it was made.
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
 }
 
 // KnownHost is a host with the keys that it is known by.

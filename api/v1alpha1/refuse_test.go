@@ -34,7 +34,14 @@ func servers(how, labels string) string { return operations(fmt.Sprintf(batch, h
 
 var refusals = map[string]refusal{
 	"ProviderOfNoType":      {"provider-minimal.yaml", "spec: {type: null}", "spec.type: Required value"},
-	"ProviderOfUnknownType": {"provider-minimal.yaml", "spec: {type: Azure}", `supported values: "Local"`},
+	"ProviderOfUnknownType": {"provider-minimal.yaml", "spec: {type: Azure}", `supported values: "AWS", "UpCloud", "Local"`},
+	"AWSWithoutSection":     {"provider-minimal.yaml", "spec: {type: AWS, local: null}", "type AWS the section aws"},
+	"AWSWithLocal":          {"provider-minimal.yaml", "spec: {type: AWS, aws: {region: eu-west-1}}", "there is none of another type"},
+	"AWSRegion":             {"provider-minimal.yaml", "spec: {type: AWS, local: null, aws: {region: here}}", "spec.aws.region"},
+	"AWSTwoGroups":          {"provider-minimal.yaml", "spec: {type: AWS, local: null, aws: {region: eu-west-1, network: {sshFrom: [10.0.0.0/8], securityGroupIDs: [sg-1]}}}", "with securityGroupIDs leave it out"},
+	"UpCloudNoCredentials":  {"provider-minimal.yaml", "spec: {type: UpCloud, local: null}", "type UpCloud needs credentials"},
+	"UpCloudGroup":          {"provider-minimal.yaml", "spec: {type: UpCloud, local: null, credentials: {secretRef: {name: a}}, upCloud: {serverGroup: x}}", "spec.upCloud.serverGroup"},
+	"LocalWithCredentials":  {"provider-minimal.yaml", "spec: {credentials: {secretRef: {name: a}}}", "type Local has no credentials"},
 	"LocalWithoutSection":   {"provider-minimal.yaml", "spec: {local: null}", "type Local needs the section local"},
 	"UnknownDriver":         {"provider-minimal.yaml", "spec: {local: {driver: Vagrant}}", `supported values: "Process", "Memory", "Docker", "Host"`},
 	"HostsOfProcess":        {"provider-minimal.yaml", "spec: {local: {hosts: [{address: 10.0.0.4}]}}", "hosts is needed by the driver Host and only there"},
@@ -43,6 +50,8 @@ var refusals = map[string]refusal{
 	"EndpointOfProcess":     {"provider-minimal.yaml", "spec: {local: {endpoint: 'http://127.0.0.1:1'}}", "endpoint is only for the driver Memory"},
 	"EndpointElsewhere":     {"provider-full.yaml", "spec: {local: {endpoint: 'http://10.0.0.1:1'}}", "spec.local.endpoint"},
 	"NothingInFlight":       {"provider-minimal.yaml", "spec: {limits: {maxInFlight: 0}}", "greater than or equal to 1"},
+	"LocalWithRequests":     {"provider-minimal.yaml", "spec: {limits: {requestsPerSecond: 10}}", "type Local has no limits.requestsPerSecond"},
+	"TooManyRequests":       {"provider-minimal.yaml", "spec: {limits: {requestsPerSecond: 1001}}", "less than or equal to 1000"},
 	"TooManyInFlight":       {"provider-minimal.yaml", "spec: {limits: {maxInFlight: 1001}}", "less than or equal to 1000"},
 	"MirrorTwice":           {"provider-minimal.yaml", "spec: {mirrors: [{prefix: a, url: 'http://b'}, {prefix: a, url: 'http://c'}]}", "Duplicate value"},
 	"MirrorByFTP":           {"provider-minimal.yaml", "spec: {mirrors: [{prefix: a, url: 'ftp://b'}]}", "spec.mirrors[0].url"},
@@ -52,6 +61,12 @@ var refusals = map[string]refusal{
 	"ServerProviderNameless": {"server-minimal.yaml", "spec: {providerRef: {name: ''}}", "spec.providerRef.name"},
 	"EmptySize":              {"server-minimal.yaml", "spec: {size: ''}", "spec.size"},
 	"LongSize":               {"server-minimal.yaml", "spec: {size: " + strings.Repeat("x", 64) + "}", "may not be more than 63"},
+	"DiskTwice":              {"server-minimal.yaml", "spec: {disks: [{name: a}, {name: a}]}", "Duplicate value"},
+	"DiskOfNothing":          {"server-minimal.yaml", "spec: {rootDisk: {sizeGiB: -1}}", "greater than or equal to 1"},
+	"UnknownPower":           {"server-minimal.yaml", "spec: {power: Sleeping}", `supported values: "Running", "Stopped"`},
+	"UnknownUpdatePolicy":    {"server-minimal.yaml", "spec: {updatePolicy: Never}", `supported values: "InPlaceOnly", "ReplaceAllowed"`},
+	"IgnoreFields":           {"server-minimal.yaml", "spec: {ignoreFields: [colour]}", `supported values: "size", "zone", "image", "rootDisk", "disks", "power", "labels"`},
+	"AdoptNothing":           {"server-minimal.yaml", "spec: {adopt: {id: ''}}", "spec.adopt.id"},
 	"DeletionPolicy":         {"server-minimal.yaml", "spec: {deletionPolicy: Keep}", `supported values: "Delete", "Orphan"`},
 
 	"RecipeAbsent":            {"taskservice-minimal.yaml", "spec: {recipe: null}", "spec.recipe: Required value"},
@@ -86,7 +101,10 @@ var refusals = map[string]refusal{
 	"NoOperations":           {"batchworkflow-minimal.yaml", operations(), "should have at least 1 items"},
 	"ParallelLimitZero":      {"batchworkflow-minimal.yaml", "spec: {parallelLimit: 0}", "greater than or equal to 1"},
 	"OnFailure":              {"batchworkflow-minimal.yaml", "spec: {onFailure: Explode}", `supported values: "Fail", "Continue", "Ignore", "Rollback"`},
+	"WorkflowDeletionPolicy": {"batchworkflow-minimal.yaml", "spec: {deletionPolicy: Keep}", `supported values: "Delete", "Orphan"`},
 	"WorkflowTimeout":        {"batchworkflow-minimal.yaml", "spec: {timeout: 721h}", "timeout must lie between 1s and 720h"},
+	"ApprovalSection":        {"batchworkflow-minimal.yaml", operations(`{name: a, type: Approval}`), "exactly the section of the type is needed"},
+	"PowerOfOthers":          {"batchworkflow-minimal.yaml", operations(`{name: a, type: Power, power: {state: Stopped, target: {server: web-1}}}`), "only servers that this workflow made are switched"},
 	"SelfEdge":               {"batchworkflow-minimal.yaml", operations(`{name: a, type: Wait, wait: {duration: 1s}, dependsOn: [{operation: a}]}`), "an operation cannot depend on itself"},
 	"UnknownDependency":      {"batchworkflow-minimal.yaml", operations(wait, `{name: b, type: Wait, wait: {duration: 1s}, dependsOn: [{operation: c}]}`), "dependsOn names operations that exist"},
 	"EdgeType":               {"batchworkflow-minimal.yaml", operations(wait, `{name: b, type: Wait, wait: {duration: 1s}, dependsOn: [{operation: a, type: Loose}]}`), `supported values: "Hard", "Soft", "Optional"`},
@@ -101,12 +119,15 @@ var refusals = map[string]refusal{
 	"OperationTwice":         {"batchworkflow-minimal.yaml", operations(wait, wait), "key a already exists evaluating rule: every operation has a name of its own"},
 	"OperationName":          {"batchworkflow-minimal.yaml", operations(`{name: A_b, type: Wait, wait: {duration: 1s}}`), "spec.operations[0].name"},
 	"LongOperationName":      {"batchworkflow-minimal.yaml", operations(`{name: ` + strings.Repeat("a", 41) + `, type: Wait, wait: {duration: 1s}}`), "may not be more than 40"},
-	"OperationType":          {"batchworkflow-minimal.yaml", operations(`{name: a, type: Approval}`), `supported values: "ServerBatch", "TaskServiceBatch", "Check", "Command", "Wait"`},
+	"OperationType":          {"batchworkflow-minimal.yaml", operations(`{name: a, type: Party}`), `supported values: "ServerBatch", "TaskServiceBatch", "Check", "Command", "Wait", "Approval", "Power"`},
 	"NoSection":              {"batchworkflow-minimal.yaml", operations(`{name: a, type: Wait}`), "exactly the section of the type is needed"},
 	"TwoSections":            {"batchworkflow-minimal.yaml", operations(`{name: a, type: Wait, wait: {duration: 1s}, check: {tcp: {address: 'a:1'}}}`), "exactly the section of the type is needed"},
 	"WrongSection":           {"batchworkflow-minimal.yaml", operations(`{name: a, type: Check, wait: {duration: 1s}}`), "exactly the section of the type is needed"},
-	"CountAndForEach":        {"batchworkflow-minimal.yaml", servers("count: 1, forEach: [{key: a}],", ""), "exactly one of count and forEach is needed"},
-	"NeitherCountNorForEach": {"batchworkflow-minimal.yaml", servers("", ""), "exactly one of count and forEach is needed"},
+	"CountAndForEach":        {"batchworkflow-minimal.yaml", servers("count: 1, forEach: [{key: a}],", ""), "exactly one of count, forEach and forEachFrom is needed"},
+	"NeitherCountNorForEach": {"batchworkflow-minimal.yaml", servers("", ""), "exactly one of count, forEach and forEachFrom is needed"},
+	"CountAndForEachFrom":    {"batchworkflow-minimal.yaml", servers("count: 1, forEachFrom: '${operations.a.outputs.b}',", ""), "exactly one of count, forEach and forEachFrom is needed"},
+	"ForEachAndForEachFrom":  {"batchworkflow-minimal.yaml", servers("forEach: [{key: a}], forEachFrom: '${operations.a.outputs.b}',", ""), "exactly one of count, forEach and forEachFrom is needed"},
+	"ForEachFromText":        {"batchworkflow-minimal.yaml", servers("forEachFrom: 'a,b',", ""), "serverBatch.forEachFrom"},
 	"KeyTwice":               {"batchworkflow-minimal.yaml", servers("forEach: [{key: a}, {key: a}],", ""), "Duplicate value"},
 	"Key":                    {"batchworkflow-minimal.yaml", servers("forEach: [{key: 'a b'}],", ""), "forEach[0].key"},
 	"EmptyOverride":          {"batchworkflow-minimal.yaml", servers("forEach: [{key: a, size: ''}],", ""), "forEach[0].size"},
@@ -151,16 +172,41 @@ func TestBadInputIsRefusedInPlainWords(t *testing.T) {
 	}
 }
 
+// TestDryRunChangesNothing: kubectl apply --dry-run=server checks schema and rules, and nothing is kept.
+func TestDryRunChangesNothing(t *testing.T) {
+	l := lab.Shared(t)
+	namespace := l.Namespace(t)
+	dry := func(spec string) error {
+		text := "apiVersion: keelway.dev/v1alpha1\nkind: BatchWorkflow\nmetadata: {name: dry}\nspec: " + spec + "\n"
+		_, err := l.ControlPlane.Kubectl(t.Context(), strings.NewReader(text), "apply", "--server-side", "--dry-run=server", "-n", namespace, "-f", "-")
+		return err
+	}
+	if err := dry(`{operations: [{name: a, type: Wait, wait: {duration: 1s}}]}`); err != nil {
+		t.Error(err)
+	}
+	if err := dry(`{operations: [{name: a, type: Wait}]}`); err == nil || !strings.Contains(err.Error(), "exactly the section of the type is needed") {
+		t.Errorf("it is refused with %v", err)
+	}
+	if left := l.Kubectl(t, "", "get", "bwf,checkpoints.keelway.dev", "-n", namespace, "-o", "name"); left != "" {
+		t.Errorf("there is %s now", left)
+	}
+}
+
 func TestWhatCannotBeChanged(t *testing.T) {
 	l := lab.Shared(t)
 	for name, tc := range map[string]refusal{
 		"ServerProvider":    {"server-full.yaml", "spec: {providerRef: {name: other}}", "providerRef cannot be changed: make another Server"},
-		"ServerSize":        {"server-full.yaml", "spec: {size: other}", "size cannot be changed: make another Server"},
-		"ServerSizeRemoved": {"server-full.yaml", "spec: {size: null}", "size cannot be changed: make another Server"},
-		"ServerSizeAdded":   {"server-minimal.yaml", "spec: {size: other}", "size cannot be changed: make another Server"},
+		"ServerSize":        {"server-full.yaml", "spec: {size: other}", ""},
+		"ServerSizeAdded":   {"server-minimal.yaml", "spec: {size: other}", ""},
 		"ServerZone":        {"server-full.yaml", "spec: {zone: other}", "zone cannot be changed: make another Server"},
-		"ServerImage":       {"server-full.yaml", "spec: {image: null}", "image cannot be changed: make another Server"},
-		"ServerPolicy":      {"server-full.yaml", "spec: {deletionPolicy: Delete}", ""},
+		"ServerZoneRemoved": {"server-full.yaml", "spec: {zone: null}", "zone cannot be changed: make another Server"},
+		"ServerZoneAdded":   {"server-minimal.yaml", "spec: {zone: other}", "zone cannot be changed: make another Server"},
+		"ServerImage":       {"server-full.yaml", "spec: {image: null}", ""},
+		"ServerRootDisk":    {"server-full.yaml", "spec: {rootDisk: {sizeGiB: 26}}", "rootDisk cannot be changed: make another Server"},
+		"ServerDisks":       {"server-full.yaml", "spec: {disks: []}", "disks cannot be changed: make another Server"},
+		"ServerNetwork":     {"server-full.yaml", "spec: {network: null}", "network cannot be changed: make another Server"},
+		"ServerUserData":    {"server-minimal.yaml", "spec: {userDataFrom: {secretRef: {name: a}}}", "userDataFrom cannot be changed: make another Server"},
+		"ServerPolicy":      {"server-full.yaml", "spec: {deletionPolicy: Delete, power: Stopped, updatePolicy: ReplaceAllowed}", ""},
 		"RunScript":         {"run-full.yaml", "spec: {command: {script: 'false'}}", "a Run cannot be changed: make another one"},
 		"RunTimeout":        {"run-minimal.yaml", "spec: {timeout: 3m}", "a Run cannot be changed: make another one"},
 		"ProviderDriver":    {"provider-minimal.yaml", "spec: {local: {driver: Memory}}", "driver and endpoint cannot be changed: make another Provider"},

@@ -2,17 +2,6 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// DeletionPolicy says what becomes of the machine when its Server is deleted.
-// +kubebuilder:validation:Enum=Delete;Orphan
-type DeletionPolicy string
-
-const (
-	// DeletionDelete ends the machine with its Server.
-	DeletionDelete DeletionPolicy = "Delete"
-	// DeletionOrphan leaves the machine running; status.id said which it is.
-	DeletionOrphan DeletionPolicy = "Orphan"
-)
-
 // ServerPhase is a Server's state in one word, derived from its conditions.
 type ServerPhase string
 
@@ -21,44 +10,26 @@ const (
 	ServerCreating ServerPhase = "Creating" // the provider makes the machine
 	ServerBooting  ServerPhase = "Booting"  // the machine runs and does not answer yet
 	ServerReady    ServerPhase = "Ready"
+	ServerUpdating ServerPhase = "Updating" // a machine that ran is changed
+	ServerStopped  ServerPhase = "Stopped"  // powered off, as wanted
 	ServerDeleting ServerPhase = "Deleting"
 	ServerFailed   ServerPhase = "Failed"
 )
 
-// ServerSpec is one machine. What a machine is made of cannot be changed: make another Server.
+// ServerSpec is one machine.
 // +kubebuilder:validation:XValidation:rule="self.providerRef == oldSelf.providerRef",message="providerRef cannot be changed: make another Server"
-// +kubebuilder:validation:XValidation:rule="has(self.size) == has(oldSelf.size) && (!has(self.size) || self.size == oldSelf.size)",message="size cannot be changed: make another Server"
 // +kubebuilder:validation:XValidation:rule="has(self.zone) == has(oldSelf.zone) && (!has(self.zone) || self.zone == oldSelf.zone)",message="zone cannot be changed: make another Server"
-// +kubebuilder:validation:XValidation:rule="has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image)",message="image cannot be changed: make another Server"
+// +kubebuilder:validation:XValidation:rule="has(self.rootDisk) == has(oldSelf.rootDisk) && (!has(self.rootDisk) || self.rootDisk == oldSelf.rootDisk)",message="rootDisk cannot be changed: make another Server"
+// +kubebuilder:validation:XValidation:rule="has(self.disks) == has(oldSelf.disks) && (!has(self.disks) || self.disks == oldSelf.disks)",message="disks cannot be changed: make another Server"
+// +kubebuilder:validation:XValidation:rule="has(self.network) == has(oldSelf.network) && (!has(self.network) || self.network == oldSelf.network)",message="network cannot be changed: make another Server"
+// +kubebuilder:validation:XValidation:rule="has(self.userDataFrom) == has(oldSelf.userDataFrom) && (!has(self.userDataFrom) || self.userDataFrom == oldSelf.userDataFrom)",message="userDataFrom cannot be changed: make another Server"
 type ServerSpec struct {
-	ServerShape `json:",inline"`
+	ServerShape    `json:",inline"`
+	ServerPolicies `json:",inline"`
 
-	// deletionPolicy says what becomes of the machine when this object is deleted.
+	// adopt takes a machine that exists already in place of making one. It is looked at only while status.id is empty.
 	// +optional
-	// +kubebuilder:default=Delete
-	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
-}
-
-// ServerShape is what a machine is made of.
-type ServerShape struct {
-	// providerRef names the Provider that makes the machine.
-	// +required
-	ProviderRef LocalRef `json:"providerRef"`
-	// size is the provider's own name for a machine's cpus and memory. Absent: the provider's default.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Size string `json:"size,omitempty"`
-	// zone within the provider. Absent: the provider's default.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Zone string `json:"zone,omitempty"`
-	// image that the machine starts from. Absent: the provider's default.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Image string `json:"image,omitempty"`
+	Adopt *Adoption `json:"adopt,omitempty"`
 }
 
 // ServerAddress is one network address of a machine.
@@ -159,10 +130,10 @@ type ServerStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of; -1 before the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase in one word: Pending, Creating, Booting, Ready, Deleting or Failed.
+	// phase in one word: Pending, Creating, Booting, Ready, Updating, Stopped, Deleting or Failed.
 	// +optional
 	Phase ServerPhase `json:"phase,omitempty"`
-	// id is the provider's own name for the machine. Once recorded it is never cleared or replaced.
+	// id is the provider's own name for the machine. Once recorded only a replacement clears it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	ID string `json:"id,omitempty"`
@@ -173,6 +144,18 @@ type ServerStatus struct {
 	// attempt is the value of the annotation keelway.dev/attempt that this status answers.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
+	// launch is the request that makes the machine, written down before it is sent. Absent where the object's own key is enough.
+	// +optional
+	Launch *ServerLaunch `json:"launch,omitempty"`
+	// applied is what the machine was made with or changed to. Another wish than this is a change; another machine than this drifted.
+	// +optional
+	Applied *ServerApplied `json:"applied,omitempty"`
+	// replacing is the machine that ends to make room for another, until that one is recorded: a provider that lags may show it for a while.
+	// +optional
+	Replacing *ServerReplacement `json:"replacing,omitempty"`
+	// cost of the machine as it is.
+	// +optional
+	Cost *ServerCost `json:"cost,omitempty"`
 	// addresses of the machine.
 	// +optional
 	// +listType=atomic
@@ -190,7 +173,7 @@ type ServerStatus struct {
 	// facts that the machine told.
 	// +optional
 	Facts *ServerFacts `json:"facts,omitempty"`
-	// conditions: Ready, Provisioned, Reachable; Reconciling and Stalled while they are True.
+	// conditions: Ready, Provisioned, Reachable; Drifted, Reconciling and Stalled while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -208,8 +191,11 @@ type ServerStatus struct {
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.status.access.address`
+// +kubebuilder:printcolumn:name="Cost/mo",type=string,JSONPath=`.status.cost.monthly`
 // +kubebuilder:printcolumn:name="ID",type=string,priority=1,JSONPath=`.status.id`
 // +kubebuilder:printcolumn:name="Image",type=string,priority=1,JSONPath=`.spec.image`
+// +kubebuilder:printcolumn:name="Drifted",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Drifted")].status`
+// +kubebuilder:printcolumn:name="Protected",type=string,priority=1,JSONPath=`.spec.deletionProtection`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Server struct {

@@ -60,9 +60,11 @@ func operate(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("preparing the operator: %w", err)
 	}
-	installation, err := installationID(ctx, mgr.GetAPIReader())
-	if err != nil {
-		return err
+	installation := s.installation
+	if installation == "" {
+		if installation, err = installationID(ctx, mgr.GetAPIReader()); err != nil {
+			return err
+		}
 	}
 	kit := reconcile.Kit{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("keelway"),
@@ -88,6 +90,7 @@ func managerOptions(config *rest.Config, s settings) (ctrl.Options, *lease, erro
 		Scheme:                 scheme,
 		Metrics:                metricsserver.Options{BindAddress: s.metrics},
 		HealthProbeBindAddress: s.health,
+		PprofBindAddress:       s.profiles,
 		Cache:                  cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		// Secrets are read one at a time when they are needed and never kept; Checkpoints have one reader, who reads them live.
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &v1alpha1.Checkpoint{}}}},

@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	providers "github.com/keelway/keelway/internal/provider/all"
@@ -18,32 +20,43 @@ import (
 // settings are everything that an installation decides about its operator.
 type settings struct {
 	metrics, health string
+	profiles        string
 	leaderElect     bool
 	leaseNamespace  string
 	watchNamespace  string
+	installation    string
 	workers         int
 	logFormat       string
 	localDrivers    []string
 	checkAllow      []netip.Prefix
+	endpointAllow   []string
 	stateDir        string
 	dockerHost      string
 	version         bool
+
+	ambientNamespaces []string
+	simulateMachines  bool
 }
 
 // parseSettings reads flags, and for those that are not given the file named by --config: the same names without dashes.
 func parseSettings(args []string) (settings, error) {
 	var s settings
-	var admitted, allow, file string
+	var admitted, allow, endpoints, ambient, file string
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.StringVar(&s.metrics, "metrics-bind-address", "0", "address of the metrics endpoint; 0: none")
 	flags.StringVar(&s.health, "health-probe-bind-address", "0", "address of /healthz and /readyz; 0: none")
+	flags.StringVar(&s.profiles, "pprof-bind-address", "0", "address of Go's profiles; 0: none")
 	flags.BoolVar(&s.leaderElect, "leader-elect", false, "let one of several replicas act")
 	flags.StringVar(&s.leaseNamespace, "leader-elect-namespace", "", "namespace of the lease; default: the operator's own")
 	flags.StringVar(&s.watchNamespace, "watch-namespace", "", "look at this namespace only; default: all")
+	flags.StringVar(&s.installation, "installation-id", "", "what machines are labelled with; give a cluster that was rebuilt the former one; default: the UID of the namespace kube-system")
 	flags.IntVar(&s.workers, "workers", 8, "objects of a kind that are worked on at once")
 	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&admitted, "local-drivers", "", "drivers of local Providers that are admitted, comma-separated: Process (isolates nothing), Memory, Docker, Host; default: none")
 	flags.StringVar(&allow, "check-allow", "", "networks that checks without a target may reach from the operator, comma-separated: 10.0.0.0/8,…; default: none")
+	flags.StringVar(&endpoints, "endpoint-allow", "", "addresses that the endpoint of a cloud may have besides public ones: hosts, host:port or networks, comma-separated; default: none")
+	flags.StringVar(&ambient, "aws-ambient-namespaces", "", "namespaces whose Providers of type AWS may act with the operator's own credentials, comma-separated; *: all; default: none")
+	flags.BoolVar(&s.simulateMachines, "simulate-machines", false, "run nothing on machines of clouds with an endpoint of their own: for simulated clouds")
 	flags.StringVar(&s.stateDir, "state-dir", defaultStateDir(), "where the driver Process keeps its servers")
 	flags.StringVar(&s.dockerHost, "docker-host", "unix:///var/run/docker.sock", "address of the Docker Engine that the driver Docker uses")
 	flags.StringVar(&file, "config", "", "YAML file with any of these settings")
@@ -59,6 +72,7 @@ func parseSettings(args []string) (settings, error) {
 			return s, err
 		}
 	}
+	s.endpointAllow, s.ambientNamespaces = list(endpoints), list(ambient)
 	return s, s.finish(admitted, allow)
 }
 
@@ -93,6 +107,9 @@ func readFile(flags *flag.FlagSet, file string) error {
 	return errors.Join(faults...)
 }
 
+// installationForm is what every cloud takes as the value of a label.
+var installationForm = regexp.MustCompile(`^$|^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
 // drivers of local Providers that can be admitted.
 var drivers = []string{providers.DriverProcess, providers.DriverMemory, providers.DriverDocker, providers.DriverHost}
 
@@ -109,6 +126,19 @@ func (s *settings) finish(admitted, allow string) error {
 			return fmt.Errorf("--check-allow: %q is not a network like 10.0.0.0/8", network)
 		}
 		s.checkAllow = append(s.checkAllow, prefix.Masked())
+	}
+	for _, at := range s.endpointAllow {
+		if _, err := netip.ParsePrefix(at); strings.Contains(at, "/") && err != nil {
+			return fmt.Errorf("--endpoint-allow: %q is neither a host nor a network like 10.0.0.0/8", at)
+		}
+	}
+	for _, namespace := range s.ambientNamespaces {
+		if namespace != "*" && len(validation.IsDNS1123Label(namespace)) > 0 {
+			return fmt.Errorf("--aws-ambient-namespaces: %.80q is neither a namespace nor *", namespace)
+		}
+	}
+	if !installationForm.MatchString(s.installation) {
+		return fmt.Errorf("--installation-id: %.80q is not 1 to 63 lower case letters, digits and dashes", s.installation)
 	}
 	if s.logFormat != "text" && s.logFormat != "json" {
 		return fmt.Errorf("--log-format: %q is neither text nor json", s.logFormat)

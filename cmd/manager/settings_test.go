@@ -33,6 +33,12 @@ func TestParseSettings(t *testing.T) {
 		"typo in file":     {"a name that is no setting is refused by name", []string{"--config=" + odd}, nil, `"wrokers" is not a setting`},
 		"no such file":     {"a missing file is not an empty one", []string{"--config=/nowhere"}, nil, "reading settings"},
 		"workers":          {"bounded", []string{"--workers=0"}, nil, "is not between 1 and 256"},
+		"installation":     {"a cluster that was rebuilt finds its machines", []string{"--installation-id=prod-1"}, func(s settings) bool { return s.installation == "prod-1" }, ""},
+		"bad installation": {"no cloud takes it for a label", []string{"--installation-id=Prod 1"}, nil, "--installation-id"},
+		"endpoints":        {"hosts and networks", []string{"--endpoint-allow=cloud.internal:8443,127.0.0.0/8"}, func(s settings) bool { return len(s.endpointAllow) == 2 }, ""},
+		"no URL":           {"an address is admitted, not a URL", []string{"--endpoint-allow=http://cloud"}, nil, "--endpoint-allow"},
+		"ambient":          {"one namespace, or all", []string{"--aws-ambient-namespaces=platform,*"}, func(s settings) bool { return slices.Equal(s.ambientNamespaces, []string{"platform", "*"}) }, ""},
+		"no namespace":     {"a typo must not admit nothing silently", []string{"--aws-ambient-namespaces=Platform"}, nil, "--aws-ambient-namespaces"},
 		"log format":       {"one of two", []string{"--log-format=xml"}, nil, "neither text nor json"},
 		"argument":         {"a forgotten dash is not ignored", []string{"leader-elect"}, nil, "unexpected argument"},
 	}

@@ -17,20 +17,14 @@ import (
 )
 
 // load brings the ledger: from memory, from the Checkpoint by a live read, or a new one for a workflow that never ran.
-func (l *look) load(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
+func (l *look) load(ctx context.Context, w *v1alpha1.BatchWorkflow) (err error) {
 	if l.memory.ledger == nil {
 		if err := l.readCheckpoint(ctx, w); err != nil {
 			return unsettled(w, fault.During(err, "reading checkpoint %s", w.Name))
 		}
 	}
-	if l.memory.workflow.Fits(l.memory.ledger) {
-		return nil
-	}
-	if counts := l.memory.ledger.Counts(); counts[saga.Pending] < counts.Total() {
-		return unsettled(w, fault.New(fault.Terminal, fault.ReasonSpecChanged,
-			"spec.operations was changed after run %d had started: change it back, or delete the workflow and apply it anew; what has been started goes on by itself", l.memory.ledger.Run))
-	}
-	return l.begin()
+	l.workflow, err = l.memory.under()
+	return err
 }
 
 // begin starts a new ledger: nothing was ordered so far.
@@ -44,9 +38,6 @@ func (l *look) readCheckpoint(ctx context.Context, w *v1alpha1.BatchWorkflow) er
 	var c v1alpha1.Checkpoint
 	err := l.kit.Live.Get(ctx, client.ObjectKeyFromObject(w), &c)
 	switch {
-	case apierrors.IsNotFound(err) && w.Status.Run != nil:
-		return fault.New(fault.Terminal, fault.ReasonCheckpointLost,
-			"it is gone, although run %d had started: what was done cannot be known; delete the workflow to remove what it made", w.Status.Run.Number)
 	case apierrors.IsNotFound(err):
 		if err := l.createCheckpoint(ctx, w, &c); err != nil {
 			return err
@@ -56,16 +47,25 @@ func (l *look) readCheckpoint(ctx context.Context, w *v1alpha1.BatchWorkflow) er
 	case !metav1.IsControlledBy(&c, w):
 		return fault.Waiting(fault.ReasonInProgress, gather, "it belongs to an earlier workflow of this name, which is still being removed")
 	}
-	l.memory.version = c.ResourceVersion
+	l.memory.version, l.memory.plan = c.ResourceVersion, c.Status.Plan
 	if len(c.Status.Data) == 0 {
-		return l.begin()
+		return l.beginOrRebuild(ctx, w)
 	}
 	ledger, err := saga.Decode(c.Status.Data)
 	if err != nil {
-		return fault.New(fault.Terminal, fault.ReasonCodecUnknown, "%w; it is left as it is", err)
+		return unreadable(err)
 	}
 	l.memory.ledger, l.memory.durable = ledger, true
 	return nil
+}
+
+// unreadable is for a ledger that nobody may write over: it may be right, and only we too old for it.
+func unreadable(err error) error {
+	advice := "; it is left as it is"
+	if errors.Is(err, saga.ErrCorrupt) {
+		advice += ": put its status.data back from a copy, or take the Checkpoint away together with its finalizer, and it is made anew from the children"
+	}
+	return fault.New(fault.Terminal, fault.ReasonCodecUnknown, "%w%s", err, advice)
 }
 
 func (l *look) createCheckpoint(ctx context.Context, w *v1alpha1.BatchWorkflow, c *v1alpha1.Checkpoint) error {
@@ -80,7 +80,7 @@ func (l *look) createCheckpoint(ctx context.Context, w *v1alpha1.BatchWorkflow, 
 // record makes the ledger durable before anything is done about it. The patch carries the resourceVersion that we know: when
 // somebody else wrote in between, it is refused, and we read anew instead of acting on what we believed.
 func (l *look) record(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
-	if l.next == l.memory.ledger && l.memory.durable {
+	if l.next == l.memory.ledger && l.plan == l.memory.plan && l.memory.durable {
 		return nil
 	}
 	data, err := saga.Encode(l.next)
@@ -89,7 +89,7 @@ func (l *look) record(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": l.memory.version},
-		"status":   v1alpha1.CheckpointStatus{Data: data},
+		"status":   l.status(data),
 	})
 	if err != nil {
 		return err
@@ -99,8 +99,9 @@ func (l *look) record(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 		l.memory.forget() // also when the write may have been done: the Checkpoint tells
 		return err
 	}
-	l.memory.ledger, l.memory.version, l.memory.durable = l.next, c.ResourceVersion, true
+	l.memory.ledger, l.memory.plan, l.memory.version, l.memory.durable = l.next, l.plan, c.ResourceVersion, true
 	l.recorded = true
+	l.pulse.ledgers.Observe(float64(len(data)))
 	return nil
 }
 

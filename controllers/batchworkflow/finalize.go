@@ -3,7 +3,6 @@ package batchworkflow
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,19 +11,23 @@ import (
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/children"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/reconcile"
 )
 
-// finalize removes the children and then the Checkpoint. The order among the children is theirs: a Server waits for whoever
-// uses it. When the deletion asks for orphans the children stay; a child that the garbage collector has already cut loose is
-// no longer ours in any case. Nothing is ever created here.
-func (l *look) finalize(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
-	if !slices.Contains(w.Finalizers, metav1.FinalizerOrphanDependents) {
-		if err := l.removeChildren(ctx, w); err != nil {
-			return err
-		}
+// finalize removes the children, or lets them go, and then the Checkpoint. The order among the children is theirs: a Server waits for
+// whoever uses it. A child that the garbage collector has already cut loose is no longer ours in any case. Nothing is ever created here.
+func (l *look) finalize(ctx context.Context, w *v1alpha1.BatchWorkflow) (err error) {
+	switch plan.PartingOf(w) {
+	case plan.PartDeleted:
+		err = l.removeChildren(ctx, w)
+	case plan.PartReleased:
+		err = l.release(ctx, w)
 	}
-	err := l.removeCheckpoint(ctx, client.ObjectKeyFromObject(w), func(c *v1alpha1.Checkpoint) bool {
+	if err != nil {
+		return err
+	}
+	err = l.removeCheckpoint(ctx, client.ObjectKeyFromObject(w), func(c *v1alpha1.Checkpoint) bool {
 		return metav1.IsControlledBy(c, w) || len(c.OwnerReferences) == 0 // cut loose by the garbage collector
 	})
 	if err != nil {
@@ -88,13 +91,20 @@ func counted(kids children.Family) string {
 	return strings.Join(parts, ", ")
 }
 
-// blocked quotes the first child, by name, that says what it waits for itself.
+// blocked quotes one child that says why it does not go: first, by name, of those that nobody helps before something changes, such as
+// credentials that are refused, and else of those that wait for others.
 func blocked(kids children.Family) string {
-	name, words := "", ""
+	name, words, stuck := "", "", false
 	for kid := range kids.All() {
-		ready := reconcile.Condition(kid.(v1alpha1.Object), v1alpha1.ReadyCondition)
-		if ready != nil && ready.Reason == string(fault.ReasonDeletionBlocked) && (name == "" || kid.GetName() < name) {
-			name, words = kid.GetName(), ready.Message
+		object := kid.(v1alpha1.Object)
+		ready := reconcile.Condition(object, v1alpha1.ReadyCondition)
+		stalled := reconcile.Condition(object, v1alpha1.StalledCondition) != nil && kid.GetDeletionTimestamp() != nil &&
+			ready != nil && ready.ObservedGeneration == kid.GetGeneration()
+		if ready == nil || !stalled && ready.Reason != string(fault.ReasonDeletionBlocked) {
+			continue
+		}
+		if name == "" || stalled && !stuck || stalled == stuck && kid.GetName() < name {
+			name, words, stuck = kid.GetName(), ready.Message, stalled
 		}
 	}
 	if name == "" {

@@ -14,7 +14,6 @@ import (
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/children"
 	"github.com/keelway/keelway/internal/fault"
-	"github.com/keelway/keelway/internal/reconcile"
 )
 
 // second returns a reconciler beside the running one: an operator that believes to be the leader, too.
@@ -25,7 +24,7 @@ func (b *bench) second() *Reconciler {
 			return err
 		}
 		k := kit(mgr)
-		r = &Reconciler{kit: k, children: children.Children{Client: k.Client, Live: k.Live, Owner: k.Owner}}
+		r = &Reconciler{kit: k, children: children.Children{Client: k.Client, Live: k.Live, Owner: k.Owner}, pulse: newPulse()}
 		return nil
 	})
 	return r
@@ -87,21 +86,6 @@ var _ = Describe("the ledger", func() {
 		Expect(b.phase()).To(Equal(v1alpha1.WorkflowRolledBack))
 	})
 
-	It("is not begun anew when its checkpoint was taken away", func() {
-		b := newBench()
-		b.apply("operations:\n" + batch("one", 1, ""))
-		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
-		b.running.Stop()
-		c := &v1alpha1.Checkpoint{}
-		Expect(b.Client.Get(context.Background(), b.request().NamespacedName, c)).To(Succeed())
-		c.Finalizers = nil
-		Expect(b.Client.Update(context.Background(), c)).To(Succeed())
-		Expect(client.IgnoreNotFound(b.Client.Delete(context.Background(), c))).To(Succeed())
-		b.start()
-		Eventually(func() string { return reconcile.Condition(b.get(), v1alpha1.ReadyCondition).Reason }).Should(Equal(string(fault.ReasonCheckpointLost)))
-		Expect(b.servers()).To(HaveLen(1))
-	})
-
 	It("is refused and left as it is when its codec is not known", func() {
 		b := newBench()
 		b.leaves.set(func() { b.leaves.holds["one"] = true })
@@ -113,9 +97,33 @@ var _ = Describe("the ledger", func() {
 		c.Status.Data[1] = 200 // the version of a codec that is yet to come
 		Expect(b.Client.Status().Update(context.Background(), c)).To(Succeed())
 		b.start()
-		Eventually(func() string { return reconcile.Condition(b.get(), v1alpha1.ReadyCondition).Reason }).Should(Equal(string(fault.ReasonCodecUnknown)))
+		Eventually(b.reason).Should(Equal(string(fault.ReasonCodecUnknown)))
 		after := &v1alpha1.Checkpoint{}
 		Expect(b.Client.Get(context.Background(), b.request().NamespacedName, after)).To(Succeed())
 		Expect(after.Status.Data).To(Equal(c.Status.Data))
+		Expect(b.message()).To(ContainSubstring("written in codec 200, and this release reads 1 to 2: use the release that wrote it"))
+	})
+
+	It("is refused and left as it is when a bit has flipped, and made anew when it is taken away as the message says", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.holds["one"] = true })
+		b.apply("operations:\n" + batch("one", 1, ""))
+		Eventually(b.servers).Should(HaveLen(1))
+		b.running.Stop()
+		c := &v1alpha1.Checkpoint{}
+		Expect(b.Client.Get(context.Background(), b.request().NamespacedName, c)).To(Succeed())
+		c.Status.Data[len(c.Status.Data)/2] ^= 0x10
+		Expect(b.Client.Status().Update(context.Background(), c)).To(Succeed())
+		b.start(b.leaves.setup)
+		Eventually(b.reason).Should(Equal(string(fault.ReasonCodecUnknown)))
+		Expect(b.message()).To(And(ContainSubstring("checkpoint w"), ContainSubstring("damaged"), ContainSubstring("left as it is"), ContainSubstring("take the Checkpoint away together with its finalizer")))
+		b.leaves.set(func() { b.leaves.holds["one"] = false })
+		Expect(b.Client.Delete(context.Background(), c)).To(Succeed())
+		Expect(b.Client.Patch(context.Background(), c, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
+		for _, s := range b.servers() {
+			Expect(b.leaves.play(context.Background(), &s)).To(Succeed())
+		}
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		Expect(b.leaves.made).To(HaveEach(1))
 	})
 })

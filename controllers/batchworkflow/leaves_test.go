@@ -2,6 +2,8 @@ package batchworkflow
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -19,14 +21,15 @@ import (
 type leaves struct {
 	client client.Client
 
-	mu     sync.Mutex
-	fails  map[string]int32 // operation → attempts that fail
-	holds  map[string]bool  // operation → never answers
-	keeps  map[string]bool  // operation → deletion does not end
-	made   map[string]int   // child name → how many objects of it were seen, by UID
-	seen   map[string]bool
-	most   int // most children alive and not ready at one time
-	answer map[string]bool
+	mu           sync.Mutex
+	fails        map[string]int32 // operation → attempts that fail
+	holds        map[string]bool  // operation → never answers
+	keeps        map[string]bool  // operation → deletion does not end
+	holdsServers bool             // a Server waits for the services on it, as Servers do
+	made         map[string]int   // child name → how many objects of it were seen, by UID
+	seen         map[string]bool
+	most         int // most children alive and not ready at one time
+	answer       map[string]bool
 }
 
 func newLeaves() *leaves {
@@ -80,6 +83,9 @@ func (l *leaves) play(ctx context.Context, child client.Object) error {
 		if keeps {
 			return nil
 		}
+		if l.inUse(ctx, child) {
+			return errors.New("somebody uses it: it is looked at again")
+		}
 		base := child.DeepCopyObject().(client.Object)
 		controllerutil.RemoveFinalizer(child, v1alpha1.Finalizer)
 		return l.client.Patch(ctx, child, client.MergeFrom(base))
@@ -88,6 +94,15 @@ func (l *leaves) play(ctx context.Context, child client.Object) error {
 		return nil
 	}
 	return l.answerFor(ctx, child, fails)
+}
+
+// inUse reports whether a service is on a Server that goes.
+func (l *leaves) inUse(ctx context.Context, child client.Object) bool {
+	var services v1alpha1.TaskServiceList
+	if _, server := child.(*v1alpha1.Server); !server || !l.holdsServers || l.client.List(ctx, &services, client.InNamespace(child.GetNamespace())) != nil {
+		return false
+	}
+	return slices.ContainsFunc(services.Items, func(t v1alpha1.TaskService) bool { return slices.Contains(t.Spec.Servers.Names, child.GetName()) })
 }
 
 func (l *leaves) answerFor(ctx context.Context, child client.Object, fails int32) error {
@@ -110,7 +125,7 @@ func (l *leaves) answerFor(ctx context.Context, child client.Object, fails int32
 	case *v1alpha1.TaskService:
 		c.Status.Attempt, c.Status.Outputs = attempt, map[string]string{"endpoints": `http://a"; rm -rf /`}
 	case *v1alpha1.Run:
-		c.Status.Attempt = attempt
+		c.Status.Attempt, c.Status.Outputs = attempt, map[string]string{"machines": "blue,green"}
 		reconcile.Set(object, v1alpha1.SucceededCondition, status, reason, message, now)
 	}
 	return l.client.Status().Patch(ctx, child, client.MergeFrom(base))

@@ -3,12 +3,16 @@ package batchworkflow
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keelway/keelway/api/v1alpha1"
@@ -26,11 +30,20 @@ const writers = 8
 type look struct {
 	*Reconciler
 	memory   *memory
+	workflow *plan.Workflow // as the ledger knows it
 	sights   plan.Sights
+	print    uint64          // of the children that were seen
 	strays   []client.Object // children that the ledger does not want
+	ground   types.UID       // what children are anchored to; empty: they go with their workflow
+	adrift   []client.Object // children that are not anchored as they shall be
+	asked    plan.Requests
+	plan     *v1alpha1.CheckpointPlan // that is to be on record
 	next     *saga.Ledger
-	recorded bool // this look wrote the ledger
+	news     time.Time // the first event since the look before; zero: there was none
+	recorded bool      // this look wrote the ledger
+	acted    bool      // this look did something about children
 	wake     time.Time
+	gone     string // what vanished that is not made again, in words
 }
 
 // compile checks the spec, once a generation.
@@ -66,12 +79,19 @@ func (l *look) observe(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 	if err != nil {
 		return err
 	}
-	l.sights = make(plan.Sights, kids.Len())
+	l.sights, l.print = make(plan.Sights, kids.Len()), fingerprint(kids)
+	places := l.workflow.Places(l.memory.ledger)
 	for kid := range kids.All() {
-		if i := l.memory.workflow.Instance(kid.GetName()); i >= 0 && plan.Wants(l.memory.workflow, l.memory.ledger, i) {
-			l.sights[i] = plan.Look(kid)
+		place := places.Of(kid.GetName())
+		sight := plan.Look(kid)
+		if place >= 0 && plan.Wants(l.workflow, l.memory.ledger, place) {
+			l.sights[place] = sight
 		} else if kid.GetDeletionTimestamp() == nil {
 			l.strays = append(l.strays, kid)
+			continue
+		}
+		if l.drifts(kid) {
+			l.adrift = append(l.adrift, kid)
 		}
 	}
 	l.recall()
@@ -80,25 +100,31 @@ func (l *look) observe(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 
 // recall adds what was refused at the last look: such a child will never be seen.
 func (l *look) recall() {
+	ledger := l.memory.ledger
 	for i, sight := range l.memory.refused {
-		if l.memory.ledger.Phases[i] != saga.Running || int32(l.memory.ledger.Attempts[i]) != sight.Asked {
+		of, under := i%max(ledger.N(), 1), saga.Running
+		if i >= ledger.N() { // the Run that undoes a command
+			under = saga.Undoing
+		}
+		if i >= 2*ledger.N() || ledger.Phases[of] != under || int32(ledger.Attempts[of]) != sight.Asked {
 			delete(l.memory.refused, i)
 			continue
 		}
-		if !l.sights[i].Exists {
+		if l.sights[i].Asked < sight.Asked { // not there, or not as it is wanted
 			l.sights[i] = sight
 		}
 	}
 }
 
-// confirm asks the API server itself about children whose end would be believed: the cache may not know of them yet.
+// confirm asks the API server itself about children whose end, or switch, would be believed: the cache may not know of them yet.
 func (l *look) confirm(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
-	for _, i := range plan.Confirm(l.memory.workflow, l.memory.ledger, l.sights) {
+	gone, switched := plan.Confirm(l.workflow, l.memory.ledger, l.sights), plan.Recheck(l.workflow, l.memory.ledger, l.sights)
+	for _, i := range gone {
 		group.Go(func() error {
-			kind, name := l.memory.workflow.Child(l.memory.ledger, i)
+			kind, name := l.workflow.Child(l.memory.ledger, i)
 			sight, err := l.lookLive(ctx, w, kind, name)
 			if err != nil {
 				return err
@@ -106,6 +132,21 @@ func (l *look) confirm(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 			mu.Lock()
 			defer mu.Unlock()
 			l.sights[i] = sight
+			return nil
+		})
+	}
+	for _, i := range switched {
+		group.Go(func() error {
+			_, name := l.workflow.Child(l.memory.ledger, i)
+			server, err := l.children.GetServer(ctx, w, name)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if l.sights[i] = (plan.Sight{Gone: true}); server != nil {
+				l.sights[i] = plan.Look(server)
+			}
 			return nil
 		})
 	}
@@ -118,19 +159,23 @@ func (l *look) lookLive(ctx context.Context, w *v1alpha1.BatchWorkflow, kind, na
 	if err != nil || found == nil {
 		return plan.Sight{Gone: err == nil}, err
 	}
-	return plan.Sight{Exists: true, Deleting: found.GetDeletionTimestamp() != nil, UID: found.GetUID()}, nil
+	return plan.LookAt(found), nil
 }
 
 // advance lets the engine decide.
 func (l *look) advance(_ context.Context, w *v1alpha1.BatchWorkflow) (err error) {
-	l.next, l.wake, err = plan.Advance(l.memory.workflow, l.memory.ledger, l.sights, plan.RequestsIn(w.Annotations), l.kit.Now())
-	return err
+	l.next, l.wake, err = plan.Advance(l.workflow, l.memory.ledger, l.sights, l.asked, l.kit.Now())
+	return unsettled(w, err)
 }
 
 // act does what the newest ledger asks for. A child that can never be made counts as its attempt's failure at the next look.
 func (l *look) act(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
-	actions := plan.Act(l.memory.workflow, l.memory.ledger, l.sights)
+	if l.workflow.Replanned(l.memory.ledger) { // the plan was made anew: what was seen is looked at again by it
+		return fault.Waiting(fault.ReasonInProgress, time.Millisecond, "the operations were edited: what is to be done is planned anew")
+	}
+	actions := plan.Act(l.workflow, l.memory.ledger, l.sights)
 	if len(actions)+len(l.strays) > 0 {
+		l.acted = true
 		if err := l.newest(ctx, w); err != nil {
 			return err
 		}
@@ -147,7 +192,7 @@ func (l *look) act(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if fault.IsTerminal(err) && action.Do == plan.Ensure {
+			if fault.IsTerminal(err) && (action.Do == plan.Ensure || action.Do == plan.Update) {
 				l.memory.refused[action.Instance] = plan.NotMade(action.Attempt, err)
 				l.wake = l.kit.Now()
 				return nil
@@ -157,34 +202,75 @@ func (l *look) act(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 		})
 	}
 	_ = group.Wait() // the failures are collected: one child does not keep the others from being made
+	if len(actions) > 0 && !l.news.IsZero() {
+		l.pulse.started.Observe(l.kit.Now().Sub(l.news).Seconds())
+	}
 	for _, stray := range l.strays {
 		failures = append(failures, l.children.Delete(ctx, stray))
 	}
 	return errors.Join(failures...)
 }
 
-func (l *look) do(ctx context.Context, w *v1alpha1.BatchWorkflow, action plan.ChildAction) error {
-	seen := children.Ref(action.Kind, w.Namespace, action.Name, action.UID)
-	switch action.Do {
-	case plan.Ensure:
-		return l.children.Ensure(ctx, w, l.memory.version, action.Child)
-	case plan.Raise:
-		if err := l.children.Raise(ctx, seen, action.Attempt); !fault.IsGone(err) {
-			return err
+// turns is how long a look may go on by itself. Others wait for their turn meanwhile.
+const turns = 250 * time.Millisecond
+
+// goOn takes the next steps of a run that time alone moves, and that are due: without an event there is nothing to see, and a look of its
+// own for each would tell people of states that are over. Each step is recorded as any other.
+func (l *look) goOn(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
+	for began, before := l.kit.Now(), ""; before != l.memory.version && l.moves(began); {
+		before = l.memory.version
+		for _, step := range []reconcile.Step[*v1alpha1.BatchWorkflow]{l.advance, l.record, l.act} {
+			if err := step(ctx, w); err != nil {
+				return err
+			}
 		}
-		return nil // the next look makes it anew
-	default:
-		return l.children.Delete(ctx, seen)
 	}
+	return nil
 }
 
-// summarise tells people: at once when the phase changes, otherwise at most once a second.
+// moves reports whether the run goes on by itself at once: something was recorded, no child is involved, and the next moment is there.
+func (l *look) moves(began time.Time) bool {
+	now := l.kit.Now()
+	return l.recorded && !l.acted && len(l.sights) == 0 && !l.wake.IsZero() && !l.wake.After(now) && now.Sub(began) < turns
+}
+
+func (l *look) do(ctx context.Context, w *v1alpha1.BatchWorkflow, action plan.ChildAction) error {
+	seen := children.Ref(action.Kind, w.Namespace, action.Name, action.UID)
+	rewrite := func(live client.Object) error { return action.Rewrite(live.(plan.Child)) }
+	var err error
+	switch action.Do {
+	case plan.Ensure:
+		children.SetAnchor(action.Child, l.ground)
+		if err = l.children.Ensure(ctx, w, l.memory.version, action.Child); fault.ReasonOf(err) == fault.ReasonOrphaned {
+			if err = l.current(ctx, w); err == nil { // who lost its owner may have lost us: the collector hears of a deletion before we do
+				err = l.children.Adopt(ctx, w, l.memory.version, action.Child, rewrite)
+			}
+		}
+	case plan.Raise:
+		err = l.children.Raise(ctx, seen, action.Attempt)
+	case plan.Update:
+		err = l.children.Rewrite(ctx, w, l.memory.version, seen, action.Attempt, rewrite)
+	case plan.Revert, plan.Release, plan.Retreat, plan.Switch:
+		err = l.children.Rewrite(ctx, w, l.memory.version, seen, 0, rewrite)
+	case plan.Supplant:
+		err = l.children.DeleteVersion(ctx, seen, action.Version)
+	default:
+		err = l.children.Delete(ctx, seen)
+	}
+	if fault.IsGone(err) {
+		return nil // the next look sees that it is gone
+	}
+	return err
+}
+
+// summarise tells people: at once when the phase changes, otherwise in the pace that the workflow's size allows.
 func (l *look) summarise(_ context.Context, w *v1alpha1.BatchWorkflow) error {
 	now, ledger := l.kit.Now(), l.memory.ledger
-	next := plan.Summarise(l.memory.workflow, ledger, l.sights)
+	l.shelf.count(w.UID, plan.Count(l.workflow, ledger), family{client.ObjectKeyFromObject(w), l.print}, ledger.Phase.Terminal())
+	next := plan.Summarise(l.workflow, ledger, l.sights)
 	after := l.after(now, ledger)
 	edge := next.Phase != w.Status.Phase || w.Status.ObservedGeneration != w.Generation || ledger.Phase.Terminal()
-	if pause := l.memory.told.Add(time.Second).Sub(now); !edge && pause > 0 {
+	if pause := l.memory.told.Add(l.memory.workflow.Pace()).Sub(now); !edge && pause > 0 {
 		if ready := reconcile.Condition(w, v1alpha1.ReadyCondition); ready != nil {
 			return fault.Waiting(fault.Reason(ready.Reason), min(after, pause), "%s", ready.Message)
 		}
@@ -192,15 +278,48 @@ func (l *look) summarise(_ context.Context, w *v1alpha1.BatchWorkflow) error {
 	l.memory.told = now
 	next.ObservedGeneration, next.Conditions = w.Status.ObservedGeneration, w.Status.Conditions
 	w.Status = next
-	verdict := plan.Verdict(l.memory.workflow, ledger, after)
-	if ledger.Phase.Terminal() {
+	verdict := besides(plan.Verdict(l.workflow, ledger, after), plan.Burden(ledger, l.sights))
+	switch {
+	case w.Status.Phase == v1alpha1.WorkflowPlanStale:
+		reconcile.Set(w, v1alpha1.SucceededCondition, metav1.ConditionFalse, string(fault.ReasonOf(verdict)), verdict.Error(), now)
+	case !ledger.Phase.Terminal() || l.workflow.Gated():
+		meta.RemoveStatusCondition(&w.Status.Conditions, v1alpha1.SucceededCondition)
+	default:
 		status, reason, message := metav1.ConditionTrue, v1alpha1.ReasonSucceeded, finished(w)
 		if verdict != nil {
 			status, reason, message = metav1.ConditionFalse, string(fault.ReasonOf(verdict)), verdict.Error()
 		}
 		reconcile.Set(w, v1alpha1.SucceededCondition, status, reason, message, now)
 	}
-	return verdict
+	l.tellOfTheGone(w)
+	return besides(verdict, l.gone)
+}
+
+// besides says more of what a verdict, if there is one, says already.
+func besides(verdict error, more string) error {
+	if verdict == nil || more == "" {
+		return verdict
+	}
+	return &fault.Error{Class: fault.ClassOf(verdict), Reason: fault.ReasonOf(verdict), After: fault.AfterOf(verdict), Err: fmt.Errorf("%w; %s", verdict, more)}
+}
+
+// tellOfTheGone makes an event of what vanished after its success, once: what the condition tells already is no news.
+func (l *look) tellOfTheGone(w *v1alpha1.BatchWorkflow) {
+	l.gone = plan.Vanished(l.workflow, l.memory.ledger, l.sights)
+	if ready := reconcile.Condition(w, v1alpha1.ReadyCondition); l.gone != "" && (ready == nil || !strings.Contains(ready.Message, l.gone)) {
+		l.kit.Events.Eventf(w, nil, corev1.EventTypeWarning, v1alpha1.ReasonChildVanished, "Reconcile", "%s", l.gone)
+	}
+}
+
+// finished is what a workflow that succeeded says, with a request that was refused and what has vanished since.
+func (l *look) finished(w *v1alpha1.BatchWorkflow) string {
+	text := finished(w)
+	for _, more := range []string{l.memory.ledger.Refusal, l.gone} {
+		if more != "" {
+			text += "; " + more
+		}
+	}
+	return text
 }
 
 // after is how long nothing happens unless something wakes us.

@@ -10,6 +10,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -65,6 +66,12 @@ func (b *bench) apply(spec string) *v1alpha1.BatchWorkflow {
 	return w
 }
 
+// read reads a spec.
+func (b *bench) read(spec string) (out v1alpha1.BatchWorkflowSpec) {
+	ExpectWithOffset(1, yaml.UnmarshalStrict([]byte(spec), &out)).To(Succeed())
+	return out
+}
+
 func (b *bench) get() *v1alpha1.BatchWorkflow {
 	w := &v1alpha1.BatchWorkflow{}
 	Expect(b.Client.Get(context.Background(), client.ObjectKey{Namespace: b.namespace, Name: "w"}, w)).To(Succeed())
@@ -84,11 +91,16 @@ func (b *bench) ask(verb, value string) {
 	ExpectWithOffset(1, b.Client.Patch(context.Background(), w, client.MergeFrom(base))).To(Succeed())
 }
 
-func (b *bench) message() string {
+func (b *bench) message() string { return b.ready().Message }
+
+func (b *bench) reason() string { return b.ready().Reason }
+
+// ready is the condition Ready, and an empty one until there is one: a child may be there before any condition is written.
+func (b *bench) ready() metav1.Condition {
 	if ready := reconcile.Condition(b.get(), v1alpha1.ReadyCondition); ready != nil {
-		return ready.Message
+		return *ready
 	}
-	return ""
+	return metav1.Condition{}
 }
 
 func (b *bench) servers() (items []v1alpha1.Server) {
@@ -218,6 +230,29 @@ var _ = Describe("a workflow", func() {
 		Expect(b.servers()).To(BeEmpty())
 	})
 
+	It("names what an undo left over, its machine and its cost", func() {
+		b := newBench()
+		b.leaves.set(func() { b.leaves.holds["two"], b.leaves.keeps["one"] = true, true })
+		b.apply("operations:\n" + batch("one", 1, "") + batch("two", 1, fmt.Sprintf(after, "one")))
+		Eventually(b.servers).Should(HaveLen(2))
+		one := v1alpha1.Server{}
+		Expect(b.Client.Get(context.Background(), client.ObjectKey{Namespace: b.namespace, Name: v1alpha1.ChildName("w", "one", "0")}, &one)).To(Succeed())
+		base := one.DeepCopy()
+		one.Status.ID, one.Status.Cost = "i-1", &v1alpha1.ServerCost{Currency: "EUR", Hourly: "0.0119", Monthly: "8.69", Source: "a test"}
+		Expect(b.Client.Status().Patch(context.Background(), &one, client.MergeFrom(base))).To(Succeed())
+		b.ask("abort", "w")
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowCancelled))
+		b.ask("rollback", "now")
+		Eventually(func() int { return len(b.servers()) }).Should(Equal(1))
+		b.ask("abort", "w@2")
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowRollbackFailed))
+		Expect(b.message()).To(ContainSubstring("what is left over costs 0.0119 EUR an hour"))
+		left := b.get().Status.Leftovers
+		Expect(left).To(HaveLen(1))
+		Expect(left[0].ID).To(Equal("i-1"))
+		Expect(left[0].CostPerHour).To(Equal("0.0119 EUR"))
+	})
+
 	It("forgets the story of a run that is long over, and its Runs with it", func() {
 		b := newBench()
 		b.apply("ttlAfterFinished: 1s\noperations:\n" + batch("one", 1, "") + "- {name: check, type: Check, check: {tcp: {address: '127.0.0.1:1'}}}\n")
@@ -248,10 +283,21 @@ var _ = Describe("a workflow", func() {
 		}
 		w.Namespace, w.Name = b.namespace, "w"
 		Expect(b.Client.Create(context.Background(), &w)).To(Succeed())
-		Eventually(b.phase).Should(Equal(end))
+		Eventually(b.approving).Should(Equal(end))
 	},
 		Entry("minimal", "minimal.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("approval", "approval.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("plan", "plan.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("power", "power.yaml", v1alpha1.WorkflowSucceeded),
 		Entry("full", "full.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("survey", "survey.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("survey, a server that was listed fails", "survey.yaml", v1alpha1.WorkflowRolledBack, "fleet"),
+		Entry("services, one a server", "services.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("orphan", "orphan.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("orphan, a check fails", "orphan.yaml", v1alpha1.WorkflowRolledBack, "answers"),
+		Entry("undo, all well", "undo.yaml", v1alpha1.WorkflowSucceeded),
+		Entry("undo, the last one fails", "undo.yaml", v1alpha1.WorkflowRolledBack, "smoke"),
+		Entry("again", "again.yaml", v1alpha1.WorkflowSucceeded),
 		Entry("pipeline", "pipeline.yaml", v1alpha1.WorkflowSucceeded),
 		Entry("conditions, all well", "conditions.yaml", v1alpha1.WorkflowSucceeded),
 		Entry("conditions, the first way fails", "conditions.yaml", v1alpha1.WorkflowSucceeded, "canary"),
@@ -262,7 +308,7 @@ var _ = Describe("a workflow", func() {
 	It("knows every example", func() {
 		files, err := filepath.Glob("../../examples/batchworkflow/*.yaml")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(files).To(HaveLen(5), "add the new one to the table above")
+		Expect(files).To(HaveLen(13), "add the new one to the table above")
 	})
 
 	It("starts nothing new while suspended", func() {
@@ -286,17 +332,6 @@ var _ = Describe("a workflow", func() {
 		Expect(b.servers()[0].UID).To(Equal(foreign.UID))
 	})
 
-	It("refuses an edit of operations under a run, and goes on when it is taken back", func() {
-		b := newBench()
-		b.leaves.set(func() { b.leaves.holds["one"] = true })
-		b.apply("operations:\n" + batch("one", 1, ""))
-		Eventually(b.servers).Should(HaveLen(1))
-		b.edit(func(w *v1alpha1.BatchWorkflow) { w.Spec.Operations[0].Name = "other" })
-		Eventually(b.message).Should(ContainSubstring("change it back"))
-		b.edit(func(w *v1alpha1.BatchWorkflow) { w.Spec.Operations[0].Name = "one"; w.Spec.ParallelLimit = 3 })
-		Eventually(b.message).Should(ContainSubstring("0 of 1 done"))
-	})
-
 	It("makes a child again that vanished under a running operation", func() {
 		b := newBench()
 		b.leaves.set(func() { b.leaves.holds["one"] = true })
@@ -305,6 +340,27 @@ var _ = Describe("a workflow", func() {
 		old := b.servers()[0]
 		Expect(b.Client.Delete(context.Background(), &old)).To(Succeed())
 		Eventually(func() bool { all := b.servers(); return len(all) == 1 && all[0].UID != old.UID }).Should(BeTrue())
+	})
+
+	It("tells of a child that vanished after its success, and makes nothing again", func() {
+		b := newBench()
+		b.apply("operations:\n" + batch("one", 2, ""))
+		Eventually(b.phase).Should(Equal(v1alpha1.WorkflowSucceeded))
+		old := b.servers()[0]
+		Expect(b.Client.Delete(context.Background(), &old)).To(Succeed())
+		Eventually(b.message).Should(And(ContainSubstring("2 of 2 done"), ContainSubstring("ChildVanished: Server "+old.Name)))
+		Expect(b.phase()).To(Equal(v1alpha1.WorkflowSucceeded))
+		Expect(b.servers()).To(HaveLen(1))
+		var events eventsv1.EventList
+		Eventually(func() (told []string) {
+			Expect(b.Client.List(context.Background(), &events, client.InNamespace(b.namespace))).To(Succeed())
+			for _, e := range events.Items {
+				if e.Reason == v1alpha1.ReasonChildVanished {
+					told = append(told, e.Note)
+				}
+			}
+			return told
+		}).Should(ConsistOf(ContainSubstring(old.Name)))
 	})
 
 	It("gives outputs to later operations as data, never as text of a script", func() {

@@ -21,14 +21,20 @@ import (
 )
 
 // bySSH reports whether the machines of a Provider are reached over SSH.
-func bySSH(p *v1alpha1.Provider) bool {
+func bySSH(p *v1alpha1.Provider) bool { return p.Spec.Type != v1alpha1.ProviderLocal || isPool(p) }
+
+// isPool reports whether they are hosts that exist already.
+func isPool(p *v1alpha1.Provider) bool {
 	return p.Spec.Local != nil && p.Spec.Local.Driver == v1alpha1.DriverHost
 }
 
 // key makes sure that there is an SSH key, and publishes its public half. A Secret that is there is never written.
 func (v *visit) key(ctx context.Context, p *v1alpha1.Provider) error {
+	if !isPool(p) {
+		p.Status.Hosts = nil
+	}
 	if !bySSH(p) {
-		p.Status.PublicKey, p.Status.Hosts = "", nil
+		p.Status.PublicKey = ""
 		return nil
 	}
 	name, comment := connect.SecretOf(p), "keelway "+p.Namespace+"/"+p.Name
@@ -70,7 +76,7 @@ const scanTimeout = 10 * time.Second // of one host
 // pin writes down what the hosts of a pool are known by, before anybody logs in there: what they show on first contact, where
 // nobody wrote their keys into the spec. A host with another key is a stranger until a person names its fingerprint.
 func (v *visit) pin(ctx context.Context, p *v1alpha1.Provider) error {
-	if !bySSH(p) {
+	if !isPool(p) {
 		return nil
 	}
 	var mu sync.Mutex

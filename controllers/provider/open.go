@@ -16,6 +16,7 @@ const defaultInFlight = 20
 func (r *visit) open(ctx context.Context, p *v1alpha1.Provider) error {
 	door, account, err := r.Opener.Open(ctx, p)
 	if err != nil {
+		r.soon = p.Spec.Credentials != nil // they may be mended, and nobody watches Secrets
 		return err
 	}
 	if before := p.Status.Account; before != "" && before != account.ID && p.Status.Servers > 0 {
@@ -35,8 +36,16 @@ func (r *visit) open(ctx context.Context, p *v1alpha1.Provider) error {
 	r.Turnstile.SetLimit(account.ID, source(p), limit)
 	r.Inventory.Track(account.ID, door)
 	if _, err := r.Inventory.Refresh(ctx, account.ID, door, r.Kit.Now().Add(-r.options.Interval/2)); err != nil {
+		r.soon = p.Spec.Credentials != nil
 		return err
 	}
+	if keeper, ok := provider.As[provider.Keeper](door); ok {
+		if err := keeper.Keep(ctx); err != nil {
+			r.soon = p.Spec.Credentials != nil
+			return err
+		}
+	}
+	r.door = door
 	p.Status.Account, p.Status.Location = account.ID, account.Location
 	if teller, ok := provider.As[provider.Describer](door); ok {
 		r.words = teller.Describe(ctx)

@@ -76,7 +76,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	v := &visit{Reconciler: r, words: "the account answers"}
 	part := reconcile.Part[*v1alpha1.Provider]{Message: func(*v1alpha1.Provider) string { return v.words }}
-	result, err := reconcile.RunPart(ctx, r.Kit, part, p, r.finalize, r.count, v.key, v.pin, v.open)
+	result, err := reconcile.RunPart(ctx, r.Kit, part, p, r.finalize, r.count, v.key, v.pin, v.open, v.sweep)
 	if err == nil && result.RequeueAfter == 0 && p.DeletionTimestamp.IsZero() {
 		if result.RequeueAfter = r.pause(); v.soon {
 			result.RequeueAfter = min(result.RequeueAfter, soonPause)
@@ -89,10 +89,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 type visit struct {
 	*Reconciler
 	words string // what Ready says
-	soon  bool   // something is missing that may come by itself
+	door  cloud.Provider
+	soon  bool // something is missing that may come by itself
 }
 
-// soonPause is the time until a host that did not answer is asked for its keys again.
+// soonPause is the time until a host that did not answer is asked for its keys again, and refused credentials are read again.
 const soonPause = 15 * time.Second
 
 // pause lets a Provider that stopped for good be looked at again too: what the installation admits may have changed.

@@ -149,7 +149,10 @@ func TestAttempts(t *testing.T) {
 // TestOnUnknown: a command that is cut off in the middle is run once more, or asked about, where its spec says so.
 func TestOnUnknown(t *testing.T) {
 	cutOff := func(r *rig, one *v1alpha1.Run) {
-		r.until(one, "running", func(o *v1alpha1.Run) bool { return o.Status.StartedAt != nil })
+		r.until(one, "running, and in the middle", func(o *v1alpha1.Run) bool { // what has begun is not yet what has come that far
+			_, err := os.Stat(filepath.Join(r.root, "a", "begun"))
+			return o.Status.StartedAt != nil && err == nil
+		})
 		killGroup(t, filepath.Join(r.root, "a"))
 	}
 	const once = `[ -e "$KEELWAY_ROOT/begun" ] && exit 0; : >"$KEELWAY_ROOT/begun"; sleep 60`

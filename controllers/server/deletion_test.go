@@ -21,7 +21,11 @@ import (
 )
 
 func contains(s *v1alpha1.Server, text string) bool {
-	return s != nil && strings.Contains(reconcile.Condition(s, v1alpha1.ReadyCondition).Message, text)
+	if s == nil {
+		return false
+	}
+	ready := reconcile.Condition(s, v1alpha1.ReadyCondition)
+	return ready != nil && strings.Contains(ready.Message, text)
 }
 
 func mustOpen(rg *rig) provider.Provider {

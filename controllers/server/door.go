@@ -36,7 +36,7 @@ func (v *visit) open(ctx context.Context) error {
 	if err != nil {
 		return fault.During(err, "opening Provider %s", p.Name)
 	}
-	v.door = door{Provider: opened, account: account, object: p}
+	v.door = door{Provider: v.r.metrics.observed(string(p.Spec.Type), opened), account: account, object: p}
 	if at := v.server.Status.Account; at != "" && at != account.ID {
 		return fault.Waiting(fault.ReasonDependency, 0, "machine %s is at account %s, and Provider %s now reaches %s: nothing is done until it reaches the former again",
 			v.server.Status.ID, at, p.Name, account.ID)

@@ -86,7 +86,7 @@ func (rg *rig) raise(name, attempt string) {
 // was committed; with a cloud that lists a fresh machine at once, and one that takes its time. The end is always the same.
 func TestCrashes(t *testing.T) {
 	var total int
-	rg := newRig(t, mem.Options{}, readyProvider(), newServer("a"))
+	rg := newRig(t, mem.Options{}, readyProvider(), newServer("a")).unhurried()
 	r := rg.boot(rg.crashing(0, false, &total))
 	rg.up(r, "a")
 	rg.down(r, "a")
@@ -98,7 +98,7 @@ func TestCrashes(t *testing.T) {
 			committed, late := mode&1 != 0, mode&2 != 0
 			t.Run(fmt.Sprintf("write %d committed %v late %v", n, committed, late), func(t *testing.T) {
 				t.Parallel()
-				rg := newRig(t, mem.Options{}, readyProvider(), newServer("a"))
+				rg := newRig(t, mem.Options{}, readyProvider(), newServer("a")).unhurried()
 				if late {
 					rg.cloud.Inject(mem.Order{What: mem.Hidden, For: testSettle / 2})
 				}

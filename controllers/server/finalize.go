@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,6 +19,9 @@ import (
 // finalize ends the machine and lets the object go when the provider said twice that the machine is gone. Nothing is ever given
 // up because it takes long: what holds the object is in its condition.
 func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
+	if v.r.launcher.leave(plan.Key(v.key())) {
+		return fault.Waiting(fault.ReasonInProgress, 2*time.Second, "a request that makes this Server's machine is under way: it is deleted afterwards")
+	}
 	_ = v.answer(ctx, s) // a raised attempt asks for another try of the deletion, too
 	users, err := v.users(ctx)
 	if err != nil {
@@ -25,8 +30,9 @@ func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
 	v.seen.Users = users
 	v.yield()
 	v.seen.Abandoned = plan.NamedIn(s.Annotations[v1alpha1.AnnotationAbandon]).Has(s.Status.ID)
-	if len(users) > 0 || s.Spec.DeletionPolicy == v1alpha1.DeletionOrphan || v.seen.Abandoned {
-		err := v.work(ctx) // all three are decided without a provider
+	protected := s.Spec.DeletionProtection == v1alpha1.SwitchEnabled
+	if protected || len(users) > 0 || s.Spec.DeletionPolicy == v1alpha1.DeletionOrphan || v.seen.Abandoned {
+		err := v.work(ctx) // all four are decided without a provider
 		if err == nil && v.seen.Abandoned {
 			v.r.Kit.Events.Eventf(s, nil, corev1.EventTypeWarning, "Abandoned", "Abandon", "machine %s of Provider %s at account %s is left as it is, and what it costs is no longer looked after",
 				s.Status.ID, s.Spec.ProviderRef.Name, s.Status.Account)
@@ -37,6 +43,9 @@ func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
 	never, err := v.openToDelete(ctx)
 	if err == nil && !never {
 		err = v.work(ctx)
+	}
+	if err == nil && !never {
+		err = v.tidy(ctx)
 	}
 	if err == nil {
 		v.leaveQueue()
@@ -103,22 +112,36 @@ func (v *visit) neverTried(ctx context.Context) (bool, error) {
 	return false, err
 }
 
-// delete asks for the machine's end. An answer that it is gone is one of the two that it takes.
+// tidy lets nothing be left of what machines share when the last Server goes that had a part in it: one whose machine was refused, or ended
+// by another hand, has no Delete that would. While any machine is there, its own end will.
+func (v *visit) tidy(ctx context.Context) error {
+	tidier, ok := provider.As[provider.Tidier](v.door.Provider)
+	if !ok {
+		return nil
+	}
+	if now, looked := v.r.Inventory.Snapshot(v.door.account.ID); looked && slices.ContainsFunc(now.All(), func(i provider.Instance) bool { return i.State != provider.Terminating }) {
+		return nil
+	}
+	calling, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return tidier.Tidy(calling)
+}
+
+// delete asks for the machine's end. An answer that it is gone is one of the two that it takes; the other is a look that begins later.
 func (v *visit) delete(ctx context.Context, id string) error {
 	err := v.door.Delete(ctx, id)
 	v.r.Inventory.Deed(v.door.account.ID)
+	v.r.memory.deed(v.name, v.r.Kit.Now())
 	switch {
 	case fault.IsGone(err):
 		if id == v.seen.Recorded {
 			v.seen.Absences++
 		}
 	case err != nil:
-		v.r.memory.deed(v.name, v.r.Kit.Now())
 		return fault.During(err, "deleting machine %s", id)
 	default:
-		v.r.memory.deed(v.name, v.r.Kit.Now())
 		v.r.memory.shown(v.name)
-		v.seen.Ending = true
+		v.seen.Ending, v.seen.Looked, v.seen.Machines, v.seen.Absences = true, false, nil, 0
 		v.leaveQueue() // it is no longer in the making
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/mem"
 )
 
@@ -219,5 +220,64 @@ func TestBeginsWithTheLease(t *testing.T) {
 	}
 	if r.memory.settled(named("a"), now, testSettle) || !r.memory.lastDeed(named("a")).Equal(now) {
 		t.Error("what the former leader did a moment ago is taken for old")
+	}
+}
+
+// TestLooksAfterItsDeeds: the account's last List serves whoever asks, until something was done to the machine: then it is old.
+func TestLooksAfterItsDeeds(t *testing.T) {
+	rg := newRig(t, mem.Options{}, readyProvider(), newServer("a"))
+	account := &counted{Cloud: rg.cloud}
+	rg.opener = func(*v1alpha1.Provider) (provider.Provider, provider.Account, error) {
+		return provider.Guarded(account, time.Second), provider.Account{ID: testAccount}, nil
+	}
+	r := rg.boot(rg.client)
+	rg.up(r, "a")
+	rg.refresh(r)
+	before := account.lists.Load()
+	rg.edit("a", func(s *v1alpha1.ServerSpec) { s.Power = v1alpha1.PowerStopped })
+	rg.reconcile(r, "a") // it is switched off, by what the List before has shown
+	if got := account.lists.Load(); got != before {
+		t.Errorf("a List that is evidence was made again, %d times", got-before)
+	}
+	rg.reconcile(r, "a")
+	if got := account.lists.Load(); got == before {
+		t.Error("what the machine is like after a deed was taken from a List before it")
+	}
+}
+
+// laggard is a cloud that may hide what is new for an hour.
+type laggard struct{ *mem.Cloud }
+
+func (laggard) Lag() time.Duration { return time.Hour }
+
+// TestHiddenMachineHoldsItsServer: what a process that is gone may have made, and the cloud does not show yet, keeps its Server. One whose
+// machine was seen up goes without that wait.
+func TestHiddenMachineHoldsItsServer(t *testing.T) {
+	for name, seenUp := range map[string]bool{"never seen": false, "seen up": true} {
+		t.Run(name, func(t *testing.T) {
+			rg := newRig(t, mem.Options{}, readyProvider(), newServer("a", func(s *v1alpha1.Server) {
+				if seenUp {
+					s.Status.Applied = &v1alpha1.ServerApplied{}
+				}
+			}))
+			rg.opener = func(*v1alpha1.Provider) (provider.Provider, provider.Account, error) {
+				return provider.Guarded(laggard{rg.cloud}, time.Second), provider.Account{ID: testAccount}, nil
+			}
+			r := rg.boot(rg.client)
+			now := &offset{}
+			r.Kit.Now = now.Now
+			rg.remove("a")
+			rg.reconcile(r, "a")
+			now.move(time.Minute)
+			rg.reconcile(r, "a")
+			if gone := rg.get("a") == nil; gone != seenUp {
+				t.Fatalf("gone after a minute: %v", gone)
+			}
+			now.move(time.Hour)
+			rg.reconcile(r, "a")
+			if rg.get("a") != nil {
+				t.Error("it is held for ever")
+			}
+		})
 	}
 }

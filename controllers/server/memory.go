@@ -18,8 +18,13 @@ type memory struct {
 
 type deeds struct {
 	last   time.Time // of any call that may have changed something
-	create time.Time // of the last Create
+	create time.Time // of the last Create that may have made something
+	before time.Time // of the one before it
 	shown  bool      // the provider has shown the machine since that Create: it is not one that is hidden yet
+	ended  types.UID // the object that was let go; a cache may show it for a moment longer
+
+	asked   string // what was refused for want of what only a person can give …
+	refusal error  // … and how
 }
 
 func newMemory(began time.Time) *memory {
@@ -41,7 +46,27 @@ func (m *memory) change(name types.NamespacedName, do func(*deeds)) {
 }
 
 func (m *memory) creating(name types.NamespacedName, now time.Time) {
-	m.change(name, func(d *deeds) { d.last, d.create, d.shown = now, now, false })
+	m.change(name, func(d *deeds) { d.last, d.before, d.create, d.shown = now, d.create, now, false })
+}
+
+// refused says that the last Create certainly made nothing.
+func (m *memory) refused(name types.NamespacedName) {
+	m.change(name, func(d *deeds) { d.create = d.before })
+}
+
+// refuse notes what was refused.
+func (m *memory) refuse(name types.NamespacedName, asked string, how error) {
+	m.change(name, func(d *deeds) { d.asked, d.refusal = asked, how })
+}
+
+// refusal is how the same was refused before, or nil.
+func (m *memory) refusal(name types.NamespacedName, asked string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if d := m.of[name]; d.asked == asked {
+		return d.refusal
+	}
+	return nil
 }
 
 func (m *memory) deed(name types.NamespacedName, now time.Time) {
@@ -81,8 +106,25 @@ func (m *memory) settled(name types.NamespacedName, now time.Time, within time.D
 	return d.shown || now.Sub(create) > within
 }
 
+// end forgets all but that this object was let go, until nobody sees it any more.
+func (m *memory) end(name types.NamespacedName, uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of[name] = deeds{ended: uid}
+}
+
+// over says whether this object was let go already: what is still seen of it is old.
+func (m *memory) over(name types.NamespacedName, uid types.UID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return uid != "" && m.of[name].ended == uid
+}
+
+// forget is for a name that no object has. What was done for one that nobody let go still matters to a later one.
 func (m *memory) forget(name types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.of, name)
+	if m.of[name].ended != "" {
+		delete(m.of, name)
+	}
 }

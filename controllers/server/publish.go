@@ -21,13 +21,18 @@ func (v *visit) publish(id string) {
 	status := &v.server.Status
 	if status.ID != i.ID {
 		status.ID, status.Access, status.Facts, status.HostKeys, status.Addresses = i.ID, nil, nil, nil, nil
+		status.Replacing = nil
 	}
 	status.Account = v.door.account.ID
+	if i.Brief { // what was recorded of it stays
+		return
+	}
 	status.Addresses = nil
 	for _, a := range i.Addresses[:min(len(i.Addresses), maxAddresses)] {
 		status.Addresses = append(status.Addresses, v1alpha1.ServerAddress{Type: string(a.Type), Address: a.Address})
 	}
 	if access := connect.Publish(i.Access); access != nil {
+		connect.Complete(access, v.door.object)
 		status.Access = access
 	}
 }

@@ -63,6 +63,15 @@ func newRig(t *testing.T, cloud mem.Options, objects ...client.Object) *rig {
 	return rg
 }
 
+// unhurried hides that machines end at once, so that their end is waited for, as at a cloud.
+func (rg *rig) unhurried() *rig {
+	guarded := provider.Guarded(struct{ provider.Provider }{rg.cloud}, 50*time.Millisecond)
+	rg.opener = func(*v1alpha1.Provider) (provider.Provider, provider.Account, error) {
+		return guarded, provider.Account{ID: testAccount, Location: "memory"}, nil
+	}
+	return rg
+}
+
 // boot is a new operator process: nothing is remembered.
 func (rg *rig) boot(writes client.Client) *Reconciler {
 	kit := reconcile.Kit{Client: writes, Live: rg.client, Events: rg.events, Owner: "keelway", Now: time.Now}
@@ -83,7 +92,7 @@ func readyProvider() *v1alpha1.Provider {
 func newServer(name string, change ...func(*v1alpha1.Server)) *v1alpha1.Server {
 	s := &v1alpha1.Server{
 		ObjectMeta: metav1.ObjectMeta{Namespace: testSpace, Name: name, UID: types.UID("uid-" + name), Generation: 1, CreationTimestamp: metav1.Now(), Finalizers: []string{v1alpha1.Finalizer}},
-		Spec:       v1alpha1.ServerSpec{ServerShape: v1alpha1.ServerShape{ProviderRef: v1alpha1.LocalRef{Name: "mem"}}, DeletionPolicy: v1alpha1.DeletionDelete},
+		Spec:       v1alpha1.ServerSpec{ServerShape: v1alpha1.ServerShape{ProviderRef: v1alpha1.LocalRef{Name: "mem"}}, ServerPolicies: v1alpha1.ServerPolicies{DeletionPolicy: v1alpha1.DeletionDelete}},
 		Status:     v1alpha1.ServerStatus{ObservedGeneration: -1},
 	}
 	for _, c := range change {
@@ -111,6 +120,25 @@ func (rg *rig) get(name string) *v1alpha1.Server {
 		rg.t.Errorf("%s: %s", name, problem)
 	}
 	return s
+}
+
+// raw is the Server in the middle of things.
+func (rg *rig) raw(name string) *v1alpha1.Server {
+	rg.t.Helper()
+	s := &v1alpha1.Server{}
+	if err := rg.client.Get(context.Background(), named(name), s); err != nil {
+		rg.t.Fatal(err)
+	}
+	return s
+}
+
+// refresh is the inventory's own tick.
+func (rg *rig) refresh(r *Reconciler) {
+	rg.t.Helper()
+	rg.cloud.Report() // lets time pass in the cloud
+	if _, err := r.Inventory.Refresh(context.Background(), testAccount, mustOpen(rg), time.Now()); err != nil {
+		rg.t.Fatal(err)
+	}
 }
 
 // reconcile walks once. A crash of the process in it is reported and is no failure.

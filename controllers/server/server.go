@@ -4,12 +4,14 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -30,9 +32,10 @@ type Opener interface {
 
 // Options of the controller. Installation is required.
 type Options struct {
-	Installation string        // the installation's id, which is written onto every machine
-	Workers      int           // Servers that are worked on at once; 0: 8
-	Settle       time.Duration // how long a cloud may not show what was just made; 0: 10 s
+	Installation string                // the installation's id, which is written onto every machine
+	Workers      int                   // Servers that are worked on at once; 0: 8
+	Settle       time.Duration         // how long a cloud may not show what was just made; 0: 10 s
+	Metrics      prometheus.Registerer // where the controller tells its numbers; nil: nowhere
 }
 
 // Reconciler works on the provider's half of Servers.
@@ -43,7 +46,10 @@ type Reconciler struct {
 	Turnstile *turnstile.Turnstile
 	options   Options
 	memory    *memory
+	launcher  *launcher
+	evidence  evidence
 	waker     *waker
+	metrics   metrics
 }
 
 // New returns a reconciler with an inventory and a turnstile of its own, which wake it and are shared with the controller of
@@ -55,9 +61,10 @@ func New(kit reconcile.Kit, opener Opener, options Options) *Reconciler {
 	if options.Settle <= 0 {
 		options.Settle = 10 * time.Second
 	}
-	r := &Reconciler{Kit: kit, Opener: opener, options: options, memory: newMemory(kit.Now()), waker: newWaker()}
+	r := &Reconciler{Kit: kit, Opener: opener, options: options, memory: newMemory(kit.Now()), waker: newWaker(), metrics: newMetrics()}
+	r.launcher = newLauncher(kit.Now, r.waker.wakes)
 	r.Turnstile = turnstile.New(r.waker.turns)
-	r.Inventory = inventory.New(inventory.Options{Installation: options.Installation, Seen: r.seen})
+	r.Inventory = inventory.New(inventory.Options{Installation: options.Installation, Seen: r.seen, Now: kit.Now})
 	return r
 }
 
@@ -82,10 +89,16 @@ func (r *Reconciler) seen(now inventory.Snapshot, changes []inventory.Change) {
 // +kubebuilder:rbac:groups=keelway.dev,resources=servers/status,verbs=get;patch
 // +kubebuilder:rbac:groups=keelway.dev,resources=providers;taskservices;runs,verbs=get;list;watch
 // +kubebuilder:rbac:groups=keelway.dev,resources=batchworkflows,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // SetupWithManager starts the controller "server". It shares the kind with the controller "reach".
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if with := r.options.Metrics; with != nil {
+		if err := r.metrics.register(with); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
 	return ctrl.NewControllerManagedBy(mgr).Named("server").
 		For(&v1alpha1.Server{}, builder.WithPredicates(wanted())).
 		Watches(&v1alpha1.Provider{}, handler.EnqueueRequestsFromMapFunc(r.unsettled), builder.WithPredicates(providerTurned())).
@@ -99,8 +112,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 // Reconcile works on one Server.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	server := &v1alpha1.Server{}
-	if err := r.Kit.Client.Get(ctx, req.NamespacedName, server); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	err := r.Kit.Client.Get(ctx, req.NamespacedName, server)
+	if apierrors.IsNotFound(err) {
+		r.memory.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil || r.memory.over(req.NamespacedName, server.UID) {
+		return ctrl.Result{}, err
 	}
 	v := &visit{r: r, server: server, name: req.NamespacedName}
 	part := reconcile.Part[*v1alpha1.Server]{
@@ -111,7 +129,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	result, err := reconcile.RunPart(ctx, r.Kit, part, server, v.finalize, v.answer, v.provision)
 	if v.ended && !controllerutil.ContainsFinalizer(server, v1alpha1.Finalizer) {
-		r.memory.forget(v.name) // the object is gone too, and a later one of its name starts afresh
+		r.memory.end(v.name, server.UID) // a later one of its name starts afresh
 	}
 	if err == nil && result.RequeueAfter == 0 {
 		result.RequeueAfter = v.again

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -265,6 +266,26 @@ var _ = Describe("A Server", func() {
 		f.delete(child("a"))
 		Eventually(f.story("a"), soon).Should(Equal("gone"))
 		Eventually(f.storyOf(&v1alpha1.Provider{}, "mem"), soon).Should(Equal("gone"))
+		f.sound(1, 0)
+	})
+
+	It("is not deleted while it is protected, whoever asks", func() {
+		f := newFleet(mem.Options{})
+		text, err := os.ReadFile("../../config/policies/deletion-protection.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		f.Kubectl(GinkgoTB(), string(text), "apply", "--server-side", "-f", "-")
+		protected := child("a")
+		protected.Spec.DeletionProtection = v1alpha1.SwitchEnabled
+		f.create(aProvider(20), protected)
+		Eventually(f.story("a"), soon).Should(HavePrefix("Ready: "))
+		Eventually(func() string { // the API server takes a moment to know a policy
+			err := f.Client.Delete(context.Background(), protected, client.DryRunAll)
+			return fmt.Sprint(err)
+		}, soon).Should(ContainSubstring("Server a is protected: set spec.deletionProtection to Disabled first"))
+		Expect(apierrors.IsForbidden(f.Client.DeleteAllOf(context.Background(), &v1alpha1.Server{}, client.InNamespace(f.ns)))).To(BeTrue())
+		f.Kubectl(GinkgoTB(), "", "patch", "ksrv", "a", "-n", f.ns, "--type=merge", "-p", `{"spec":{"deletionProtection":"Disabled"}}`)
+		f.delete(child("a"))
+		Eventually(f.story("a"), soon).Should(Equal("gone"))
 		f.sound(1, 0)
 	})
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -23,14 +22,15 @@ const quietPause = 15 * time.Second
 
 // visit is one reconcile of one Server: what was learnt so far, and the door to its account.
 type visit struct {
-	r      *Reconciler
-	server *v1alpha1.Server
-	name   types.NamespacedName
-	door   door
-	seen   plan.ServerSeen
-	shown  map[string]provider.Instance // by id, from the looks of this visit
-	again  time.Duration                // when to come back although all is well; 0: never
-	ended  bool                         // nothing of this Server is left outside: its object may go
+	r       *Reconciler
+	server  *v1alpha1.Server
+	name    types.NamespacedName
+	door    door
+	seen    plan.ServerSeen
+	shown   map[string]provider.Instance // by id, from the looks of this visit
+	again   time.Duration                // when to come back although all is well; 0: never
+	omitted []string                     // labels of the object that its machine is asked for without
+	ended   bool                         // nothing of this Server is left outside: its object may go
 }
 
 // Key returns the key that every Create for the object of that UID carries: the same for ever, and of no other object.
@@ -62,12 +62,35 @@ func (v *visit) provision(ctx context.Context, s *v1alpha1.Server) error {
 	return stopping(err)
 }
 
+// start is what a walk knows before it has looked: what the object itself says.
+func (v *visit) start() {
+	s := v.server
+	v.seen = plan.ServerSeen{
+		Installation: v.r.options.Installation, Namespace: v.name.Namespace, Name: v.name.Name, UID: string(s.UID), Key: v.key(),
+		Recorded: s.Status.ID, Applied: s.Status.Applied, Replacing: s.Status.Replacing,
+		Deleting: !s.DeletionTimestamp.IsZero(), Users: v.seen.Users, Abandoned: v.seen.Abandoned,
+	}
+	if l := s.Status.Launch; l != nil {
+		v.seen.Launch = plan.Launch{Token: l.Token, Index: int(l.Index)}
+	}
+	if v.door.Provider != nil {
+		v.seen.Can = abilities(v.door.Provider)
+		v.seen.Refused = v.r.memory.refusal(v.name, v.asked())
+	}
+}
+
 // work lets the plan decide and does what it says, until it says that this is all for now.
 func (v *visit) work(ctx context.Context) error {
 	s := v.server
-	v.seen = plan.ServerSeen{UID: string(s.UID), Key: v.key(), Recorded: s.Status.ID, Deleting: !s.DeletionTimestamp.IsZero(), Users: v.seen.Users, Abandoned: v.seen.Abandoned}
+	v.start()
+	if v.door.Provider != nil && !v.seen.Deleting {
+		var err error
+		if v.seen.Broken, err = v.recall(ctx); err != nil {
+			return err
+		}
+	}
 	for range maxRounds {
-		v.seen.Settled = v.r.memory.settled(v.name, v.r.Kit.Now(), v.r.options.Settle)
+		v.seen.Settled = v.r.memory.settled(v.name, v.r.Kit.Now(), v.settle())
 		for _, action := range plan.Server(s.Spec, v.seen) {
 			if done, err := v.do(ctx, action); done || err != nil {
 				return err
@@ -86,18 +109,40 @@ func (v *visit) do(ctx context.Context, action plan.ServerAction) (done bool, er
 		return false, v.create(ctx)
 	case plan.ServerAdopt:
 		return false, v.adopt(ctx, action.ID)
+	case plan.ServerClaim:
+		return false, v.claim(ctx, action.ID)
+	case plan.ServerNote:
+		return false, v.note(ctx, action.ID)
+	case plan.ServerStart, plan.ServerStop, plan.ServerResize:
+		v.leaveQueue()
+		return true, v.change(ctx, action.Do, action.ID)
+	case plan.ServerLabel:
+		return false, v.label(ctx, action.ID)
+	case plan.ServerReplace:
+		return false, v.replace(ctx, action.ID, action.Text)
+	case plan.ServerRenew:
+		return false, v.renew(ctx)
 	case plan.ServerDelete:
 		return false, v.delete(ctx, action.ID)
 	case plan.ServerNone, plan.ServerRelease:
-		v.publish(action.ID)
+		v.report(ctx, action.ID)
 		v.leaveQueue()
 		return true, nil
 	}
-	v.publish(v.server.Status.ID)
+	v.report(ctx, v.server.Status.ID)
 	if made, ok := v.shown[v.server.Status.ID]; fault.IsTerminal(action.Err) || ok && made.State != provider.Pending {
 		v.leaveQueue() // it is not in the making, or never will be
 	}
 	return true, action.Err
+}
+
+// report writes what is known of the machine when a visit ends.
+func (v *visit) report(ctx context.Context, id string) {
+	v.publish(id)
+	if v.server.DeletionTimestamp.IsZero() {
+		v.compare()
+		v.price(ctx)
+	}
 }
 
 // learn adds what an answer showed. A machine of ours that was shown once has ended when it is absent later.
@@ -107,13 +152,10 @@ func (v *visit) learn(found []provider.Instance) {
 	}
 	v.seen.Looked, v.seen.Machines = true, nil
 	for _, i := range found {
-		if slices.ContainsFunc(v.seen.Machines, func(m plan.Machine) bool { return m.ID == i.ID }) {
-			continue // found by its key and by its name
-		}
 		v.shown[i.ID] = i
-		v.seen.Machines = append(v.seen.Machines, plan.Machine{
-			ID: i.ID, Key: i.Key, UID: i.Owner.UID, State: plan.MachineState(i.State), Message: i.Message,
-		})
+		m := seenOf(i)
+		m.Lacks = v.lacks(i)
+		v.seen.Machines = append(v.seen.Machines, m)
 	}
 }
 

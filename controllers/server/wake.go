@@ -1,7 +1,9 @@
 package server
 
 import (
+	"maps"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,6 +29,8 @@ type waker struct {
 type ask struct {
 	name    types.NamespacedName
 	account string
+	since   time.Time
+	granted bool
 }
 
 func newWaker() *waker { return &waker{asking: map[plan.Key]ask{}} }
@@ -40,6 +44,9 @@ func (w *waker) begin(queue workqueue.TypedRateLimitingInterface[ctrl.Request]) 
 func (w *waker) asks(key plan.Key, a ask) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if had, asks := w.asking[key]; asks && had.account == a.account {
+		a.since, a.granted = had.since, had.granted
+	}
 	w.asking[key] = a
 }
 
@@ -71,23 +78,30 @@ func (w *waker) changes(changes []inventory.Change) {
 	}
 }
 
+// wakes is for one Server whose call for many has news.
+func (w *waker) wakes(name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.add(name)
+}
+
 func (w *waker) add(name types.NamespacedName) {
 	if w.queue != nil {
 		w.queue.Add(ctrl.Request{NamespacedName: name})
 	}
 }
 
-// wanted lets through what people and workflows ask of a Server. Its status is written by this controller and by the reach side,
+// wanted lets through what people and workflows ask of a Server, and that it is gone. Its status is written by this controller and by the reach side,
 // and neither has anything to tell this one: the two halves must not wake each other for ever.
 func wanted() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 				e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero() ||
+				!maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) ||
 				e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationAbandon] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationAbandon] ||
 				e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationAttempt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationAttempt]
 		},
-		DeleteFunc: func(event.DeleteEvent) bool { return false },
 	}
 }
 

@@ -169,7 +169,7 @@ func (r *rig) untilSays(t *v1alpha1.TaskService, reason string) string {
 // erase deletes an object and waits until it is gone.
 func (r *rig) erase(o client.Object) {
 	r.Helper()
-	r.must(r.Client.Delete(r.Context(), o))
+	r.must(client.IgnoreNotFound(r.Client.Delete(r.Context(), o))) // it may have gone since it was last looked at
 	deadline := time.Now().Add(time.Minute)
 	for r.Client.Get(r.Context(), client.ObjectKeyFromObject(o), o) == nil {
 		if time.Now().After(deadline) {

@@ -19,7 +19,8 @@ const (
 )
 
 // finish makes a server of the bare system: no host keys of its own (each container makes them), nobody logs in with a password,
-// and admin may do everything through sudo.
+// and admin may do everything through sudo. Its own timetable is off, as what a test finds must not depend on the hour: at six in the
+// morning apt-daily-upgrade takes apt's lock and leaves files that no service made.
 const finish = `set -eu
 rm -f /etc/ssh/ssh_host_*
 printf '[Unit]\nBefore=ssh.service\n[Service]\nType=oneshot\nExecStart=/usr/bin/ssh-keygen -A\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/host-keys.service
@@ -30,6 +31,7 @@ printf 'PasswordAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\
 useradd --create-home --shell /bin/bash admin
 printf 'admin ALL=(ALL) NOPASSWD: ALL\n' >/etc/sudoers.d/admin
 useradd --create-home --shell /bin/sh plain
+systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer >/dev/null 2>&1
 rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb
 `
 

@@ -98,10 +98,7 @@ func Start(t testing.TB, options ...string) *Machine {
 		n, _ := conn.Read(make([]byte, 4))
 		return n == 4 // "SSH-": the port alone is answered by the Engine
 	})
-	m.until(t, "systemd has started", func() bool {
-		state, _ := docker(context.Background(), nil, "exec", m.ID, "sh", "-c", "systemctl is-system-running || :")
-		return state == "running" || state == "degraded"
-	})
+	m.until(t, "systemd has started", m.up)
 	return m
 }
 
@@ -160,3 +157,17 @@ func (m *Machine) Unpause(t testing.TB) { t.Helper(); must(t, "unpause", m.ID) }
 
 // Kill takes the power away.
 func (m *Machine) Kill(t testing.TB) { t.Helper(); must(t, "kill", m.ID) }
+
+// Cut is a power cut: every process ends at once, what was in memory is gone, and systemd starts again.
+func (m *Machine) Cut(t testing.TB) {
+	t.Helper()
+	m.Kill(t)
+	must(t, "start", m.ID)
+	m.until(t, "it has started again", m.up)
+}
+
+// up tells whether systemd has started.
+func (m *Machine) up() bool {
+	state, _ := docker(context.Background(), nil, "exec", m.ID, "sh", "-c", "systemctl is-system-running || :")
+	return state == "running" || state == "degraded"
+}

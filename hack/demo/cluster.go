@@ -20,6 +20,7 @@ import (
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/hack/controlplane"
+	"github.com/keelway/keelway/internal/view"
 )
 
 const (
@@ -94,12 +95,15 @@ func (c *cluster) connect() error {
 	return err
 }
 
+// snapshot is what the API server says at one moment, with the demo's own questions.
+type snapshot struct{ view.Snapshot }
+
 // look takes a snapshot.
 func (c *cluster) look(ctx context.Context) (*snapshot, error) {
-	s := &snapshot{workflow: &v1alpha1.BatchWorkflow{}}
-	err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: demoName}, s.workflow)
+	s := &snapshot{view.Snapshot{Workflow: &v1alpha1.BatchWorkflow{}}}
+	err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: demoName}, s.Workflow)
 	if apierrors.IsNotFound(err) {
-		s.workflow, err = nil, nil
+		s.Workflow, err = nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -112,7 +116,7 @@ func (c *cluster) look(ctx context.Context) (*snapshot, error) {
 			return nil, err
 		}
 	}
-	s.servers, s.services, s.runs = servers.Items, services.Items, runs.Items
+	s.Servers, s.Services, s.Runs = servers.Items, services.Items, runs.Items
 	return s, nil
 }
 
@@ -127,25 +131,25 @@ func (s *snapshot) remaining() string {
 			said = append(said, fmt.Sprintf("%d %s", n, many))
 		}
 	}
-	if s.workflow != nil {
+	if s.Workflow != nil {
 		add(1, "BatchWorkflow", "")
 	}
-	add(len(s.runs), "Run", "Runs")
-	add(len(s.services), "TaskService", "TaskServices")
-	add(len(s.servers), "Server", "Servers")
+	add(len(s.Runs), "Run", "Runs")
+	add(len(s.Services), "TaskService", "TaskServices")
+	add(len(s.Servers), "Server", "Servers")
 	return strings.Join(said, ", ")
 }
 
 // held says why the first thing that is still there has not gone.
 func (s *snapshot) held() string {
-	for i := range s.services {
-		if text := readyMessage(s.services[i].Status.Conditions); text != "" {
-			return "TaskService " + s.services[i].Name + ": " + text
+	for i := range s.Services {
+		if text := readyMessage(s.Services[i].Status.Conditions); text != "" {
+			return "TaskService " + s.Services[i].Name + ": " + text
 		}
 	}
-	for i := range s.servers {
-		if text := readyMessage(s.servers[i].Status.Conditions); text != "" && !s.servers[i].DeletionTimestamp.IsZero() {
-			return "Server " + s.serverName(s.servers[i].Name) + ": " + text
+	for i := range s.Servers {
+		if text := readyMessage(s.Servers[i].Status.Conditions); text != "" && !s.Servers[i].DeletionTimestamp.IsZero() {
+			return "Server " + s.ServerName(s.Servers[i].Name) + ": " + text
 		}
 	}
 	return ""
@@ -159,4 +163,4 @@ func readyMessage(conditions []metav1.Condition) string {
 }
 
 // children counts what a workflow has made.
-func (s *snapshot) children() int { return len(s.servers) + len(s.services) + len(s.runs) }
+func (s *snapshot) children() int { return len(s.Servers) + len(s.Services) + len(s.Runs) }

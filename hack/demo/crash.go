@@ -16,8 +16,8 @@ type moment struct {
 // moments are in the order in which they come; each is used once.
 func moments(fail bool) []moment {
 	all := []moment{
-		{"the workflow has just been applied", func(s *snapshot) bool { return s.workflow != nil }},
-		{"the servers come up", func(s *snapshot) bool { return len(s.servers) > 0 && len(s.services) == 0 }},
+		{"the workflow has just been applied", func(s *snapshot) bool { return s.Workflow != nil }},
+		{"the servers come up", func(s *snapshot) bool { return len(s.Servers) > 0 && len(s.Services) == 0 }},
 		{"the servers are looked at, before anything is changed on them", inPhase(v1alpha1.ServiceChecking)},
 		{"etcd is being installed", inPhase(v1alpha1.ServiceApplying)},
 	}
@@ -30,10 +30,10 @@ func moments(fail bool) []moment {
 	return append(all,
 		moment{"what was installed is being checked", inPhase(v1alpha1.ServiceVerifying)},
 		moment{"some members are ready and others are not", func(s *snapshot) bool {
-			return inPhase(v1alpha1.ServiceReady)(s) && slices.ContainsFunc(s.services, func(t v1alpha1.TaskService) bool { return t.Status.Ready < t.Status.Total })
+			return inPhase(v1alpha1.ServiceReady)(s) && slices.ContainsFunc(s.Services, func(t v1alpha1.TaskService) bool { return t.Status.Ready < t.Status.Total })
 		}},
 		moment{"the check writes and reads", func(s *snapshot) bool {
-			return slices.ContainsFunc(s.runs, func(r v1alpha1.Run) bool { return r.Status.Phase == v1alpha1.RunRunning })
+			return slices.ContainsFunc(s.Runs, func(r v1alpha1.Run) bool { return r.Status.Phase == v1alpha1.RunRunning })
 		}},
 	)
 }
@@ -41,7 +41,7 @@ func moments(fail bool) []moment {
 // inPhase: the service is in that phase on some server.
 func inPhase(phase v1alpha1.ServicePhase) func(*snapshot) bool {
 	return func(s *snapshot) bool {
-		for _, t := range s.services {
+		for _, t := range s.Services {
 			if slices.ContainsFunc(t.Status.Servers, func(on v1alpha1.ServiceOnServer) bool { return on.Phase == phase }) {
 				return true
 			}
@@ -51,7 +51,7 @@ func inPhase(phase v1alpha1.ServicePhase) func(*snapshot) bool {
 }
 
 func (s *snapshot) anyOperation(phase string) bool {
-	return s.workflow != nil && slices.ContainsFunc(s.workflow.Status.Operations, func(o v1alpha1.OperationStatus) bool { return o.Phase == phase })
+	return s.Workflow != nil && slices.ContainsFunc(s.Workflow.Status.Operations, func(o v1alpha1.OperationStatus) bool { return o.Phase == phase })
 }
 
 // saboteur knows which moments are still to come.
@@ -81,17 +81,17 @@ func (b *saboteur) strike(s *snapshot) *moment {
 // seal changes whenever anything is written.
 func (s *snapshot) seal() string {
 	var seal strings.Builder
-	if s.workflow != nil {
-		seal.WriteString(s.workflow.ResourceVersion)
+	if s.Workflow != nil {
+		seal.WriteString(s.Workflow.ResourceVersion)
 	}
-	for i := range s.servers {
-		seal.WriteString(" " + s.servers[i].ResourceVersion)
+	for i := range s.Servers {
+		seal.WriteString(" " + s.Servers[i].ResourceVersion)
 	}
-	for i := range s.services {
-		seal.WriteString(" " + s.services[i].ResourceVersion)
+	for i := range s.Services {
+		seal.WriteString(" " + s.Services[i].ResourceVersion)
 	}
-	for i := range s.runs {
-		seal.WriteString(" " + s.runs[i].ResourceVersion)
+	for i := range s.Runs {
+		seal.WriteString(" " + s.Runs[i].ResourceVersion)
 	}
 	return seal.String()
 }

@@ -8,13 +8,12 @@ import (
 )
 
 func TestSaboteurStrikesEachMomentOnce(t *testing.T) {
-	all := scenes(t)
-	all["new"].workflow.ResourceVersion, all["servers"].workflow.ResourceVersion = "1", "2"
+	fresh := scene(t, "1", 0)
 	serving := func(version string, phase v1alpha1.ServicePhase) *snapshot {
-		s := scenes(t)["installing"]
-		s.workflow.ResourceVersion = version
-		s.services[0].Status.Servers = []v1alpha1.ServiceOnServer{{Phase: phase}}
-		return s
+		service := v1alpha1.TaskService{}
+		service.Status.Servers = []v1alpha1.ServiceOnServer{{Phase: phase}}
+		service.Status.Total, service.Status.Ready = 3, 1
+		return scene(t, version, 3, service)
 	}
 	b := &saboteur{left: moments(false)}
 	steps := []struct {
@@ -22,10 +21,10 @@ func TestSaboteurStrikesEachMomentOnce(t *testing.T) {
 		s      *snapshot
 		want   string // a part of what happens then; empty: no strike
 	}{
-		{"there is nothing yet", all["gone"], ""},
-		{"the first sight", all["new"], "just been applied"},
-		{"nothing was written since", all["new"], ""},
-		{"servers without a service", all["servers"], "servers come up"},
+		{"there is nothing yet", &snapshot{}, ""},
+		{"the first sight", fresh, "just been applied"},
+		{"nothing was written since", fresh, ""},
+		{"servers without a service", scene(t, "2", 2), "servers come up"},
 		{"a service is looked at", serving("3", v1alpha1.ServiceChecking), "looked at"},
 		{"the same world", serving("3", v1alpha1.ServiceChecking), ""},
 		{"that moment is used up", serving("4", v1alpha1.ServiceChecking), ""},
@@ -85,7 +84,7 @@ func TestWitnessReport(t *testing.T) {
 	w.see(sawServer+"servers/0", "process-c", 2)
 	var got strings.Builder
 	for _, l := range w.report() {
-		got.WriteString(l.draw(0, false) + "\n")
+		got.WriteString(l.Draw(0, false) + "\n")
 	}
 	golden(t, "report", got.String())
 }

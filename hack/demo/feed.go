@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/keelway/keelway/internal/view"
 )
 
 // feed is a writer whose lines are said as progress of somebody. On a terminal something long has a line that moves; elsewhere
@@ -44,7 +46,7 @@ func (f *feed) take(said string) {
 		f.begin(what)
 		return
 	}
-	f.screen.say(line{{pad(f.who, whoWidth), dim}, {said, dim}})
+	f.screen.say(view.Line{view.Dim.Of(view.Pad(f.who, whoWidth)), view.Dim.Of(said)})
 	f.task = ""
 	if _, step, ok := strings.Cut(said, "] building "); ok {
 		name, _, _ := strings.Cut(step, " ")
@@ -73,8 +75,8 @@ func (f *feed) move() (stop func()) {
 			case now := <-ticker.C:
 				f.mu.Lock()
 				if f.task != "" {
-					f.screen.picture([]line{{
-						{pad(f.who, whoWidth), dim}, markBusy.glyph(now), {" " + pad(spell(now.Sub(f.since)), 8), dim}, {f.task, plain},
+					f.screen.picture([]view.Line{{
+						view.Dim.Of(view.Pad(f.who, whoWidth)), view.MarkBusy.Glyph(now), view.Dim.Of(" " + view.Pad(view.Spell(now.Sub(f.since)), 8)), view.Plain.Of(f.task),
 					}}, now)
 				}
 				f.mu.Unlock()

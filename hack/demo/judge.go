@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/view"
 )
 
 // errUnexpected: the demo ran and its end is not the one that it must have. What differs has been said.
@@ -21,13 +22,13 @@ func (t *story) expectSuccess(ctx context.Context, s *snapshot) error {
 	if err := t.kubectl(ctx, "", "get", "bwf", demoName, "-o", "wide"); err != nil {
 		return err
 	}
-	t.out.say(line{})
-	status := &s.workflow.Status
+	t.out.say(view.Line{})
+	status := &s.Workflow.Status
 	good := status.Phase == v1alpha1.WorkflowSucceeded && status.Counts != nil && status.Counts.Succeeded == 5
 	t.out.verdict(good, "the workflow is %s, %s instances succeeded", status.Phase, status.Progress)
-	for i := range s.runs {
-		for text := range strings.Lines(s.runs[i].Status.Tail) {
-			t.out.say(line{{"  the check: " + strings.TrimSpace(text), dim}})
+	for i := range s.Runs {
+		for text := range strings.Lines(s.Runs[i].Status.Tail) {
+			t.out.say(view.Line{view.Dim.Of("  the check: " + strings.TrimSpace(text))})
 		}
 	}
 	if !good {
@@ -46,17 +47,17 @@ func (t *story) expectUndo(ctx context.Context, s *snapshot) error {
 	if err := t.kubectl(ctx, "", "get", "bwf", demoName, "-o", why); err != nil {
 		return err
 	}
-	t.out.say(line{})
+	t.out.say(view.Line{})
 	dirs, here := t.ground.homes(), t.ground.residents()
-	message := readyMessage(s.workflow.Status.Conditions)
+	message := readyMessage(s.Workflow.Status.Conditions)
 	good := true
 	for _, point := range []struct {
 		holds bool
 		text  string
 	}{
-		{s.workflow.Status.Phase == v1alpha1.WorkflowRolledBack, fmt.Sprintf("the workflow is %s", s.workflow.Status.Phase)},
+		{s.Workflow.Status.Phase == v1alpha1.WorkflowRolledBack, fmt.Sprintf("the workflow is %s", s.Workflow.Status.Phase)},
 		{strings.Contains(message, brokenWords), "its message names the root cause in the words of the program that failed"},
-		{s.children() == 0, fmt.Sprintf("undone: %d Servers, %d TaskServices and %d Runs are left", len(s.servers), len(s.services), len(s.runs))},
+		{s.children() == 0, fmt.Sprintf("undone: %d Servers, %d TaskServices and %d Runs are left", len(s.Servers), len(s.Services), len(s.Runs))},
 		{len(dirs) == 0, fmt.Sprintf("%d %s are left", len(dirs), t.ground.noun())},
 		{len(here) == 0, fmt.Sprintf("%d processes are left on servers", len(here))},
 	} {
@@ -66,7 +67,7 @@ func (t *story) expectUndo(ctx context.Context, s *snapshot) error {
 	if !good {
 		return errUnexpected
 	}
-	t.out.say(line{{"The workflow failed as it had to, said why, and took back everything that it had made.", bold}})
+	t.out.say(view.Line{view.Bold.Of("The workflow failed as it had to, said why, and took back everything that it had made.")})
 	return nil
 }
 
@@ -83,7 +84,7 @@ func (t *story) testify(ctx context.Context, s *snapshot) error {
 		good = good && holds
 	}
 	for _, m := range t.saboteur.left {
-		t.out.say(line{markOff.still(), {" ", plain}, {fmt.Sprintf("no kill while %s: that was over between two looks", m.while), dim}})
+		t.out.say(view.Line{view.MarkOff.Still(), view.Plain.Of(" "), view.Dim.Of(fmt.Sprintf("no kill while %s: that was over between two looks", m.while))})
 	}
 	const least = 4
 	if kills < least {
@@ -109,8 +110,8 @@ func (t *story) countParts(check func(bool, string, ...any), s *snapshot) {
 	dirs := t.ground.homes()
 	check(len(dirs) == 3, "%d %s are there", len(dirs), t.ground.noun())
 	ours := map[string]bool{}
-	for i := range s.servers {
-		ours[s.servers[i].Status.ID] = true
+	for i := range s.Servers {
+		ours[s.Servers[i].Status.ID] = true
 	}
 	etcds := named(t.ground.residents(), "etcd")
 	homes := map[string]bool{}

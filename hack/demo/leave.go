@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/view"
 )
 
 // stay leaves everything running until Ctrl-C.
@@ -23,9 +24,9 @@ func (t *story) stay(ctx context.Context) {
 		{"tail -f " + t.operator.logPath(), "the operator"},
 		{t.ground.tour(), "the servers from outside"},
 	} {
-		row := line{{"  " + try.command, plain}}
+		row := view.Line{view.Plain.Of("  " + try.command)}
 		if try.why != "" {
-			row = append(row, span{"  # " + try.why, dim})
+			row = append(row, view.Dim.Of("  # "+try.why))
 		}
 		t.out.raw(row)
 	}
@@ -51,8 +52,8 @@ func (t *story) remove(ctx context.Context) error {
 	t.out.heading("Deleting it")
 	if t.saboteur != nil && !t.wanted.fail {
 		t.saboteur.left = []moment{{"the servers are being deleted", func(s *snapshot) bool {
-			for i := range s.servers {
-				if s.servers[i].Status.Phase == v1alpha1.ServerDeleting {
+			for i := range s.Servers {
+				if s.Servers[i].Status.Phase == v1alpha1.ServerDeleting {
 					return true
 				}
 			}
@@ -95,13 +96,13 @@ func (t *story) watchLeaving(ctx context.Context) error {
 	said := ""
 	_, err := t.follow(ctx, func(s *snapshot) bool {
 		text := s.remaining()
-		left := line{{"  still there: ", dim}, {text, plain}}
+		left := view.Line{view.Dim.Of("  still there: "), view.Plain.Of(text)}
 		if held := s.held(); held != "" {
-			left = append(left, span{"; " + held, dim})
+			left = append(left, view.Dim.Of("; "+held))
 		}
 		switch {
 		case t.out.live:
-			t.out.picture([]line{left}, time.Now())
+			t.out.picture([]view.Line{left}, time.Now())
 		case text != "" && text != said:
 			t.out.say(left)
 		}
@@ -114,14 +115,14 @@ func (t *story) watchLeaving(ctx context.Context) error {
 // explain says what went wrong and, where nothing else does, how things stand.
 func (t *story) explain(ctx context.Context, err error) {
 	if by := (interrupted{}); errors.As(context.Cause(ctx), &by) {
-		t.out.say(line{}, line{{"interrupted: clearing up …", yellow}})
+		t.out.say(view.Line{}, view.Line{view.Yellow.Of("interrupted: clearing up …")})
 		return
 	}
 	if t.told {
 		return
 	}
 	t.told = true
-	t.out.say(line{})
+	t.out.say(view.Line{})
 	t.out.failure(err)
 	if _, lost := errors.AsType[lostPlane](err); lost || t.cluster == nil || t.operator == nil {
 		return // nobody is left to ask
@@ -137,17 +138,17 @@ func (t *story) diagnose(ctx context.Context) {
 	const most = 4 // objects that are described
 	named := []string{"bwf/" + demoName}
 	if s, err := t.cluster.look(ctx); err == nil {
-		for i := range s.services {
-			named = append(named, "ktsv/"+s.services[i].Name)
+		for i := range s.Services {
+			named = append(named, "ktsv/"+s.Services[i].Name)
 		}
-		for i := range s.servers {
-			if s.servers[i].Status.Phase != v1alpha1.ServerReady {
-				named = append(named, "ksrv/"+s.servers[i].Name)
+		for i := range s.Servers {
+			if s.Servers[i].Status.Phase != v1alpha1.ServerReady {
+				named = append(named, "ksrv/"+s.Servers[i].Name)
 			}
 		}
-		for i := range s.runs {
-			if s.runs[i].Status.Phase != v1alpha1.RunSucceeded {
-				named = append(named, "krun/"+s.runs[i].Name)
+		for i := range s.Runs {
+			if s.Runs[i].Status.Phase != v1alpha1.RunSucceeded {
+				named = append(named, "krun/"+s.Runs[i].Name)
 			}
 		}
 	}

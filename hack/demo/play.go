@@ -14,6 +14,7 @@ import (
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/catalog"
+	"github.com/keelway/keelway/internal/view"
 )
 
 // play applies the example, follows it to its end and judges that.
@@ -23,13 +24,13 @@ func (t *story) play(ctx context.Context) error {
 		return err
 	}
 	begun := time.Now()
-	t.journal = newJournal(begun)
-	t.out.say(line{})
-	end, err := t.follow(ctx, func(s *snapshot) bool { return s.workflow != nil && ended(s.workflow.Status.Phase) }, t.show)
+	t.journal = view.NewJournal(begun)
+	t.out.say(view.Line{})
+	end, err := t.follow(ctx, func(s *snapshot) bool { return s.Workflow != nil && ended(s.Workflow.Status.Phase) }, t.show)
 	if err != nil {
 		return err
 	}
-	t.out.keep(end.picture(time.Now(), t.out.width()))
+	t.out.keep(end.Picture(time.Now(), t.out.width()))
 	t.lap("workflow", begun)
 	if t.wanted.fail {
 		err = t.expectUndo(ctx, end)
@@ -169,13 +170,13 @@ func (t *story) follow(ctx context.Context, final func(*snapshot) bool, show fun
 // show draws a snapshot, or tells what is new in it.
 func (t *story) show(s *snapshot) {
 	now := time.Now()
-	if s.workflow == nil {
+	if s.Workflow == nil {
 		return
 	}
 	if t.out.live {
-		t.out.picture(s.picture(now, t.out.width()), now)
+		t.out.picture(s.Picture(now, t.out.width()), now)
 	} else {
-		t.out.say(t.journal.lines(s, now)...)
+		t.out.say(t.journal.Lines(&s.Snapshot, now)...)
 	}
 }
 
@@ -198,9 +199,9 @@ func (t *story) sabotage(ctx context.Context, s *snapshot, asked time.Time) (tim
 	if err := t.operator.start(); err != nil {
 		return asked, err
 	}
-	t.out.say(line{
-		{fmt.Sprintf("kill %d  ", t.saboteur.kills), red},
-		{fmt.Sprintf("SIGKILL to the operator, pid %d, while %s; started again as pid %d", before, m.while, t.operator.pid()), plain},
+	t.out.say(view.Line{
+		view.Red.Of(fmt.Sprintf("kill %d  ", t.saboteur.kills)),
+		view.Plain.Of(fmt.Sprintf("SIGKILL to the operator, pid %d, while %s; started again as pid %d", before, m.while, t.operator.pid())),
 	})
 	return asked, nil
 }

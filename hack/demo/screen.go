@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/keelway/keelway/internal/view"
 )
 
 // screen is where the demo speaks: lines that stay, and below them, on a terminal, a picture that is drawn anew in place.
@@ -49,14 +51,14 @@ func newScreen(out *os.File, env func(string) string) *screen {
 }
 
 // say writes lines that stay. On a terminal a long last part of a line is broken at blanks, below its own beginning.
-func (s *screen) say(lines ...line) {
+func (s *screen) say(lines ...view.Line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
 	width, _ := s.size()
 	for _, l := range lines {
-		for _, part := range l.fold(width) {
-			fmt.Fprintln(s.out, part.draw(0, s.colour))
+		for _, part := range l.Fold(width) {
+			fmt.Fprintln(s.out, part.Draw(0, s.colour))
 		}
 	}
 }
@@ -64,20 +66,20 @@ func (s *screen) say(lines ...line) {
 // text writes what a program printed, as it is.
 func (s *screen) text(text string) {
 	for row := range strings.Lines(text) {
-		s.raw(line{{strings.TrimRight(row, "\n"), plain}})
+		s.raw(view.Line{view.Plain.Of(strings.TrimRight(row, "\n"))})
 	}
 }
 
 // raw writes a line that is not broken: whoever copies it gets the whole.
-func (s *screen) raw(l line) {
+func (s *screen) raw(l view.Line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
-	fmt.Fprintln(s.out, l.draw(0, s.colour))
+	fmt.Fprintln(s.out, l.Draw(0, s.colour))
 }
 
 // picture draws lines in place of the last picture, at most five times a second; on anything but a terminal it does nothing.
-func (s *screen) picture(lines []line, now time.Time) {
+func (s *screen) picture(lines []view.Line, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.live || now.Sub(s.drawn) < redraw {
@@ -88,7 +90,7 @@ func (s *screen) picture(lines []line, now time.Time) {
 }
 
 // keep draws the picture a last time and lets it stay.
-func (s *screen) keep(lines []line) {
+func (s *screen) keep(lines []view.Line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live {
@@ -99,16 +101,16 @@ func (s *screen) keep(lines []line) {
 }
 
 // paint writes the picture in one piece, so that no half of one is ever seen.
-func (s *screen) paint(lines []line) {
+func (s *screen) paint(lines []view.Line) {
 	width, height := s.size()
 	if height > 2 && len(lines) > height-1 { // what has scrolled away cannot be drawn over
 		hidden := len(lines) - (height - 2)
-		lines = append(lines[:height-2:height-2], line{{fmt.Sprintf("… and %d more lines", hidden), dim}})
+		lines = append(lines[:height-2:height-2], view.Line{view.Dim.Of(fmt.Sprintf("… and %d more lines", hidden))})
 	}
 	var out strings.Builder
 	out.WriteString(up(s.shown))
 	for _, l := range lines {
-		out.WriteString(l.draw(width, s.colour) + "\x1b[K\n")
+		out.WriteString(l.Draw(width, s.colour) + "\x1b[K\n")
 	}
 	out.WriteString("\x1b[J")
 	s.shown = len(lines)

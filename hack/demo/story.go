@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keelway/keelway/hack/controlplane"
+	"github.com/keelway/keelway/internal/view"
 )
 
 // story is one run of the demo, from an empty machine to an empty machine.
@@ -27,7 +28,7 @@ type story struct {
 
 	saboteur *saboteur // nil without CRASH=1
 	witness  *witness
-	journal  *journal
+	journal  *view.Journal
 	laps     []lap
 	told     bool // what went wrong has been explained
 }
@@ -88,17 +89,17 @@ func (t *story) run(ctx context.Context) (err error) {
 }
 
 func (t *story) introduce() {
-	t.out.say(line{{"Keelway: three servers, an etcd cluster across them, and a check that writes through one member and reads through all.", bold}})
-	t.out.say(line{{groundOf(t.wanted.driver, "").introduction(), dim}})
+	t.out.say(view.Line{view.Bold.Of("Keelway: three servers, an etcd cluster across them, and a check that writes through one member and reads through all.")})
+	t.out.say(view.Line{view.Dim.Of(groundOf(t.wanted.driver, "").introduction())})
 	switch {
 	case t.wanted.crash && t.wanted.fail:
-		t.out.say(line{{"CRASH=1 FAIL=1: etcd is broken, and the operator is killed (SIGKILL) in every phase on the way there and back.", yellow}})
+		t.out.say(view.Line{view.Yellow.Of("CRASH=1 FAIL=1: etcd is broken, and the operator is killed (SIGKILL) in every phase on the way there and back.")})
 	case t.wanted.crash:
-		t.out.say(line{{"CRASH=1: the operator is killed (SIGKILL) in every phase and started again. The end must be the same.", yellow}})
+		t.out.say(view.Line{view.Yellow.Of("CRASH=1: the operator is killed (SIGKILL) in every phase and started again. The end must be the same.")})
 	case t.wanted.fail:
-		t.out.say(line{{"FAIL=1: the etcd that is offered does not run. The workflow must say so and undo what it made.", yellow}})
+		t.out.say(view.Line{view.Yellow.Of("FAIL=1: the etcd that is offered does not run. The workflow must say so and undo what it made.")})
 	}
-	t.out.say(line{})
+	t.out.say(view.Line{})
 }
 
 // set puts everything in place: control plane, mirror, operator.
@@ -209,12 +210,12 @@ func (t *story) lap(name string, begun time.Time) time.Time {
 	return now
 }
 
-func (t *story) timing() line {
+func (t *story) timing() view.Line {
 	var text strings.Builder
 	var all time.Duration
 	for _, p := range t.laps {
 		all += p.took
 		fmt.Fprintf(&text, "%s %.1f s, ", p.name, p.took.Seconds())
 	}
-	return line{{"took ", dim}, {fmt.Sprintf("%sin all %.1f s", text.String(), all.Seconds()), dim}}
+	return view.Line{view.Dim.Of("took "), view.Dim.Of(fmt.Sprintf("%sin all %.1f s", text.String(), all.Seconds()))}
 }

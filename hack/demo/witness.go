@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keelway/keelway/internal/view"
 )
 
 // witness writes down who is there as soon as it is seen, and notices when one is replaced by another.
@@ -73,20 +75,20 @@ const (
 )
 
 // report lists who was there first and who is there now.
-func (w *witness) report() []line {
-	lines := []line{{{pad("", 2+whatWidth) + pad("first seen as", whoColumn) + pad("when", whenColumn) + "at the end", dim}}}
+func (w *witness) report() []view.Line {
+	lines := []view.Line{{view.Dim.Of(view.Pad("", 2+whatWidth) + view.Pad("first seen as", whoColumn) + view.Pad("when", whenColumn) + "at the end")}}
 	names := slices.Clone(w.order)
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) })
 	for _, what := range names {
-		same := span{"the same", green}
+		same := view.Green.Of("the same")
 		if w.first[what] != w.last[what] {
-			same = span{w.last[what], red}
+			same = view.Red.Of(w.last[what])
 		}
 		when := "before any kill"
 		if n := w.after[what]; n > 0 {
 			when = fmt.Sprintf("after kill %d", n)
 		}
-		lines = append(lines, line{{"  " + pad(what, whatWidth), plain}, {pad(w.first[what], whoColumn), plain}, {pad(when, whenColumn), dim}, same})
+		lines = append(lines, view.Line{view.Plain.Of("  " + view.Pad(what, whatWidth)), view.Plain.Of(view.Pad(w.first[what], whoColumn)), view.Dim.Of(view.Pad(when, whenColumn)), same})
 	}
 	return lines
 }
@@ -98,9 +100,9 @@ func rank(what string) int {
 
 // observe takes the servers' ids from the API and their daemons' process ids from the machines.
 func (w *witness) observe(s *snapshot, on ground, kills int) {
-	for i := range s.servers {
-		v := &s.servers[i]
-		name := s.serverName(v.Name)
+	for i := range s.Servers {
+		v := &s.Servers[i]
+		name := s.ServerName(v.Name)
 		w.see(sawServer+name, shortID(v.Status.ID), kills)
 		if v.Status.Access != nil {
 			w.see(sawProcess+name, on.daemon(v.Status.Access), kills)
@@ -115,10 +117,10 @@ func shortID(id string) string { return id[:min(len(id), whoColumn-2)] }
 func (w *witness) observeMembers(ctx context.Context, etcdctl string, s *snapshot, kills int) {
 	var endpoints []string
 	names := map[string]string{}
-	for i := range s.servers {
-		if access := s.servers[i].Status.Access; access != nil {
+	for i := range s.Servers {
+		if access := s.Servers[i].Status.Access; access != nil {
 			endpoints = append(endpoints, "http://"+access.Address+":2379")
-			names["http://"+access.Address+":2380"] = s.serverName(s.servers[i].Name)
+			names["http://"+access.Address+":2380"] = s.ServerName(s.Servers[i].Name)
 		}
 	}
 	if len(endpoints) == 0 {

@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keelway/keelway/api/v1alpha1"
@@ -58,7 +55,7 @@ spec:
     check: {target: {operation: base}, command: {script: 'cat "$KEELWAY_ROOT/etc/shop"'}, expect: {outputContains: installed}}
 `
 
-// What is left behind by each way of deleting, in a namespace where everything is up.
+// What is left behind when somebody deletes a part of what belongs together; see deletion_matrix_test.go for the whole of it.
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -67,33 +64,11 @@ func TestDeletion(t *testing.T) {
 		left   []string // objects, but Servers
 		live   int      // machines and their Servers
 	}{
-		"background": {
-			reason: "the workflow goes at once for whoever asks, and takes everything along in the order that its leaves keep",
-			delete: func(b *bench) { b.kubectl("", "delete", "bwf", "shop", "--cascade=background", "--timeout=120s") },
-			left:   []string{"provider.keelway.dev/cloud"},
-		},
-		"foreground": {
-			reason: "the garbage collector deletes the children first and in no order: the leaves keep theirs all the same",
-			delete: func(b *bench) { b.kubectl("", "delete", "bwf", "shop", "--cascade=foreground", "--timeout=120s") },
-			left:   []string{"provider.keelway.dev/cloud"},
-		},
-		"orphan": {
-			reason: "who asks for orphans keeps the Servers and their machines; only the ledger goes with the workflow",
-			delete: func(b *bench) { b.kubectl("", "delete", "bwf", "shop", "--cascade=orphan", "--timeout=120s") },
-			left:   []string{"provider.keelway.dev/cloud"},
-			live:   4,
-		},
 		"a Server by itself": {
 			reason: "a Server that a person deletes after the run has ended stays deleted",
 			delete: func(b *bench) { b.kubectl("", "delete", "ksrv", "-l", "keelway.dev/operation=more", "--timeout=120s") },
 			left:   []string{"provider.keelway.dev/cloud", "batchworkflow.keelway.dev/shop", "checkpoint.keelway.dev/shop"},
 			live:   2,
-		},
-		"pruned in parallel": {
-			reason: "a GitOps tool deletes Provider and workflow in one go: the Provider stays as long as a machine needs it",
-			delete: func(b *bench) {
-				b.kubectl("", "delete", "kprov/cloud", "bwf/shop", "--wait=false")
-			},
 		},
 		"the Provider first": {
 			reason: "a Provider in use stays and names who uses it; it goes when they have gone",
@@ -101,19 +76,6 @@ func TestDeletion(t *testing.T) {
 				b.kubectl("", "delete", "kprov/cloud", "--wait=false")
 				b.eventually("the Provider says what holds it", patience, func() error { return b.blockedBy("shop-base-0", "shop-more-blue") })
 				b.kubectl("", "delete", "bwf/shop", "--wait=false")
-			},
-		},
-		"the namespace": {
-			reason: "everything goes at once, in whatever order, even what would be needed to tell about it",
-			delete: func(b *bench) {
-				b.Kubectl(b.t, "", "delete", "namespace", b.namespace, "--wait=false")
-				b.eventually("the namespace goes", patience, func() error {
-					err := b.Client.Get(b.t.Context(), types.NamespacedName{Name: b.namespace}, &corev1.Namespace{})
-					if !apierrors.IsNotFound(err) {
-						return fmt.Errorf("it is still there: %v", err)
-					}
-					return nil
-				})
 			},
 		},
 	} {

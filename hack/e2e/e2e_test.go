@@ -60,6 +60,7 @@ func dice(t *testing.T) *rand.Rand {
 // installation is what all tests share besides the control plane: the program, its rights and its way to the API server.
 type installation struct {
 	binary, kubeconfig string
+	env                []string // more of it for the operator
 }
 
 var installed struct {

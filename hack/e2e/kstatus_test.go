@@ -60,6 +60,15 @@ func TestKstatusFromTheFirstMoment(t *testing.T) {
 	b.reaches("broken", v1alpha1.WorkflowFailed)
 	b.reaches("back", v1alpha1.WorkflowRolledBack)
 
+	b.eventually("the ends are seen by who watches, too", patience, func() error {
+		for name, at := range b.kstatus()["BatchWorkflow"] {
+			if last := at[len(at)-1]; last.status != ends[name] {
+				return fmt.Errorf("%s is %s: %s", name, last.status, last.message)
+			}
+		}
+		return nil
+	})
+
 	all := b.kstatus()
 	for _, kind := range []string{"Provider", "Server", "TaskService", "Run", "BatchWorkflow"} {
 		if len(all[kind]) == 0 {

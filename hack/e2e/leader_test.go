@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +26,10 @@ func TestAnotherOperatorTakesOver(t *testing.T) {
 	yaml, servers, _ := fleet("lead", "Fail", "large", pick(0.2, 1.0))
 	b.apply(yaml)
 	if long() {
-		pair.freeze(b, "lead")
+		b.past("lead", 0.2)
+		pair.freeze(b)
+		b.past("lead", 0.3)
+		pair.thaw(b)
 	}
 	b.past("lead", 0.4)
 	took, led := pair.handOver(b)
@@ -43,9 +47,14 @@ func TestAnotherOperatorTakesOver(t *testing.T) {
 // pair is two operators of which one leads. The bench's present one is the leader, or whoever is about to be.
 type pair struct{ leader, spare *operator }
 
+// theLease is one for all tests: two of them at once would fight over it.
+var theLease sync.Mutex
+
 // pair starts the second one when the first one leads, so that it is known which is which.
 func (b *bench) pair() *pair {
 	b.t.Helper()
+	theLease.Lock()
+	b.t.Cleanup(theLease.Unlock)
 	p := &pair{leader: b.start()}
 	b.t.Cleanup(func() {
 		for _, o := range []*operator{p.leader, p.spare} {
@@ -98,17 +107,20 @@ func (p *pair) handOver(b *bench) (took, led time.Duration) {
 	return took, led
 }
 
-// freeze stops the leader for longer than its lease and thaws it when the other one leads and works.
-func (p *pair) freeze(b *bench, workflow string) {
+// freeze stops the leader for longer than its lease, until the other one leads.
+func (p *pair) freeze(b *bench) {
 	b.t.Helper()
-	b.past(workflow, 0.2)
 	before, begun := b.holder(), time.Now()
 	p.leader.signal(syscall.SIGSTOP)
 	b.t.Logf("pid %d is frozen: %s", p.leader.pid(), b.activity())
 	b.present = p.spare
 	b.led(before)
 	b.t.Logf("pid %d leads %.1f s later", p.spare.pid(), time.Since(begun).Seconds())
-	b.past(workflow, 0.3)
+}
+
+// thaw lets the former leader go on where it stood. It has to see that its lease is over.
+func (p *pair) thaw(b *bench) {
+	b.t.Helper()
 	p.leader.signal(syscall.SIGCONT)
 	select {
 	case <-p.leader.done:
@@ -119,6 +131,36 @@ func (p *pair) freeze(b *bench, workflow string) {
 	}
 	p.leader, p.spare = p.spare, b.start() // as its Deployment does
 	b.present = p.leader
+}
+
+// The leader is frozen in the midst of undoing, past its lease, and let go when the other one has undone all: what it still wants to do has no
+// effect, and nothing is left.
+func TestFrozenOperatorUndoesNothingTwice(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, slow, "--leader-elect", "--leader-elect-namespace=keelway-system")
+	pair := b.pair()
+	b.provider(maxInFlight)
+	yaml, servers, refused := fleet("thaw", "Rollback", "colossal", pick(0.2, 1.0))
+	made := servers - refused
+	b.apply(yaml)
+	back := b.backward("thaw", made)
+	b.eventually("it is being undone", patience, func() error {
+		if p := back.progress(); p < 0 {
+			return fmt.Errorf("it is not yet")
+		}
+		return nil
+	})
+	pair.freeze(b)
+	b.reaches("thaw", v1alpha1.WorkflowRolledBack)
+	pair.thaw(b)
+	time.Sleep(pick(time.Second, 10*time.Second)) // whatever it had on its way arrives
+	if r := b.cloud.Report(); r.Live+r.Ending > 0 || r.Made != made || len(b.servers()) > 0 {
+		t.Errorf("the cloud made %d machines of %d; %d live, %d are ending, for %d Servers", r.Made, made, r.Live, r.Ending, len(b.servers()))
+	}
+	b.once(made)
+	b.reversed("thaw")
+	b.kubectl("", "delete", "bwf", "thaw", "--wait=false")
+	b.vanishes("provider.keelway.dev/cloud")
 }
 
 // past waits until a run has come that far.

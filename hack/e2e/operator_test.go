@@ -33,6 +33,7 @@ func launch(t *testing.T, i installation, dir, log string, args []string) *opera
 	o := &operator{cmd: exec.Command(i.binary, args...), began: time.Now(), done: make(chan struct{})}
 	o.cmd.Dir = dir
 	o.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "KUBECONFIG=" + i.kubeconfig}
+	o.cmd.Env = append(o.cmd.Env, i.env...)
 	o.cmd.Stdout, o.cmd.Stderr = file, file
 	wait, err := controlplane.StartBound(o.cmd)
 	if err != nil {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -56,9 +57,27 @@ func (b *bench) command(name, server, script string) string {
 	return r.Status.Tail
 }
 
+// sshed is what a command prints that is run on a server by `keelway ssh`, with the key that the Provider keeps and the pinned host keys.
+func (b *bench) sshed(server, command string) string {
+	b.t.Helper()
+	program := filepath.Join(b.t.TempDir(), "keelway")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/keelway").CombinedOutput(); err != nil {
+		b.t.Fatalf("building keelway: %v: %s", err, out)
+	}
+	ssh := exec.Command(program, "ssh", server, "-n", b.namespace, "--kubeconfig", b.ControlPlane.Kubeconfig(), "--", command)
+	var complaints strings.Builder
+	ssh.Stderr = &complaints
+	out, err := ssh.Output()
+	if err != nil {
+		b.t.Errorf("keelway ssh %s -- %s: %v: %s", server, command, err, complaints.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // TestRealHosts: three Debian servers over SSH, as a pool. Keys are made, pinned and trusted anew; a fourth Server waits; a dead
 // host holds nobody up, and its Server goes when a person abandons the machine.
 func TestRealHosts(t *testing.T) {
+	t.Parallel()
 	debian.Require(t)
 	b := newBench(t, mem.Options{}, "--local-drivers=Host")
 	b.start()
@@ -106,6 +125,9 @@ func TestRealHosts(t *testing.T) {
 	}
 	if len(on) != 3 || on["a"] == on["b"] || on["b"] == on["c"] || on["a"] == on["c"] {
 		t.Fatalf("three Servers are on %v", on)
+	}
+	if name := strings.TrimSpace(on["a"].Shell(t, "hostname")); b.sshed("a", "hostname") != name {
+		t.Errorf("keelway ssh a comes to another machine than %s", name)
 	}
 	b.serverOf("rack", "d")
 	b.says("d", v1alpha1.ReadyCondition, "ResourcesDepleted", "3 are taken and 0 cannot be used")
@@ -157,6 +179,7 @@ func TestRealHosts(t *testing.T) {
 
 // TestRealContainers: Debian servers in containers, made by the operator, with true facts and no trace afterwards.
 func TestRealContainers(t *testing.T) {
+	t.Parallel()
 	image := debian.Require(t)
 	b := newBench(t, mem.Options{}, "--local-drivers=Docker")
 	b.start()

@@ -50,13 +50,20 @@ var shared struct {
 	ready bool // Main runs: somebody will stop the lab
 	lab   *Lab
 	err   error
+	later []func()
 }
+
+// Later has something done when all tests of this binary have ended, such as removing what they share.
+func Later(do func()) { shared.later = append(shared.later, do) }
 
 // Main runs the tests and then stops the lab, if any test asked for it: func TestMain(m *testing.M) { lab.Main(m) }
 func Main(m *testing.M) {
 	shared.ready = true
 	ctrl.SetLogger(logr.Discard()) // a manager has its own, see Manager; without one somebody complains with a stack
 	code := m.Run()
+	for _, do := range shared.later {
+		do()
+	}
 	if shared.lab != nil {
 		if err := shared.lab.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "lab:", err)

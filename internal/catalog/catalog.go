@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/nearest"
 )
 
 //go:embed recipes
@@ -88,14 +89,14 @@ func (c *Catalog) Get(name string) (*Recipe, error) {
 	if recipe, ok := c.recipes[name]; ok {
 		return recipe, nil
 	}
-	return nil, fault.New(fault.Terminal, fault.ReasonRecipeNotFound, "no recipe %q%s", clip(name), hint(c.Suggest(name), c.names))
+	return nil, fault.New(fault.Terminal, fault.ReasonRecipeNotFound, "no recipe %q%s", clip(name), nearest.Hint(name, c.names))
 }
 
 // Names returns the names of all recipes, sorted.
 func (c *Catalog) Names() []string { return slices.Clone(c.names) }
 
 // Suggest returns at most three recipe names that are near to a mistyped one, nearest first.
-func (c *Catalog) Suggest(name string) []string { return nearest(name, c.names) }
+func (c *Catalog) Suggest(name string) []string { return nearest.Names(name, c.names) }
 
 // faults collects what is wrong with recipes, so that an author sees everything at once.
 type faults []string

@@ -135,8 +135,8 @@ func TestFilesRestartOnlyForAChange(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	script := func(text, mode string) Script {
-		s := lib(t, "s", "kw_files_apply\nkw_recorded_values restart >&2\n")
-		s.Files = map[string][]byte{"files": []byte("file-0\t" + mode + "\t/etc/demo/demo.conf\tone two\n"), "file-0": []byte(text)}
+		s := lib(t, "s", "kw_files_apply\nkw_recorded_values restart >&2\nkw_recorded_values reload >&2\n")
+		s.Files = map[string][]byte{"files": []byte("file-0\t" + mode + "\t-\t/etc/demo/demo.conf\tone two reload:three\n"), "file-0": []byte(text)}
 		return s
 	}
 	path := filepath.Join(m.root, "etc/demo/demo.conf")
@@ -145,7 +145,7 @@ func TestFilesRestartOnlyForAChange(t *testing.T) {
 	if info, _ := os.Stat(path); err != nil || string(got) != "root="+m.root+"/x\n" || info.Mode().Perm() != 0o640 {
 		t.Fatalf("%v: %q, %v", err, got, info.Mode())
 	}
-	m.want("restarted", lib(t, "s", "kw_unrecord restart one\nkw_unrecord restart two\n"), 0)
+	m.want("restarted", lib(t, "s", "kw_unrecord restart one\nkw_unrecord restart two\nkw_unrecord reload three\n"), 0)
 	before := m.tree()
 	if out := m.want("again", script("root=@KEELWAY_ROOT@/x\n", "0640"), 0); out != "" {
 		t.Errorf("said %q", out)
@@ -153,7 +153,7 @@ func TestFilesRestartOnlyForAChange(t *testing.T) {
 	if diff := cmp.Diff(before, m.tree()); diff != "" {
 		t.Errorf("an equal file was written:\n%s", diff)
 	}
-	if out := m.want("other content", script("other\n", "0640"), 0); out != "s: wrote /etc/demo/demo.conf\none\ntwo\n" {
+	if out := m.want("other content", script("other\n", "0640"), 0); out != "s: wrote /etc/demo/demo.conf\none\ntwo\nthree\n" {
 		t.Errorf("said %q", out)
 	}
 	if out := m.want("other mode", script("other\n", "0600"), 0); !strings.Contains(out, "wrote") {
@@ -192,7 +192,7 @@ func TestServicesDoNotTouchEachOther(t *testing.T) {
 func TestRemoveAfterACrash(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string]string{
-		"before the file":   "cp() { exit 9; }\necho x >\"$KW_WORK/x\"\nkw_file \"$KW_WORK/x\" /etc/demo/x 0644\n",
+		"before the file":   "kw_put() { exit 9; }\necho x >\"$KW_WORK/x\"\nkw_file \"$KW_WORK/x\" /etc/demo/x 0644\n",
 		"before the rename": "mv() { exit 9; }\necho x >\"$KW_WORK/x\"\nkw_file \"$KW_WORK/x\" /etc/demo/x 0644\n",
 		"before the data":   "kw_dir() { exit 9; }\nkw_data /var/lib/demo\n",
 	} {

@@ -83,10 +83,13 @@ type File struct {
 	Path     string   `json:"path"` // absolute
 	Template string   `json:"template"`
 	Mode     string   `json:"mode"`
+	Group    string   `json:"group"`    // the file is root's and this group's; absent: it belongs to whoever runs the scripts
 	Restarts []string `json:"restarts"` // units to restart when the file changed
+	Reloads  []string `json:"reloads"`  // units to reload when the file changed
 }
 
-// Unit is a daemon: a systemd unit file, whose ExecStart is also the command line where there is no systemd.
+// Unit is a daemon: a systemd unit file, whose ExecStart is also the command line where there is no systemd. Without a template it
+// is a unit that a package brings.
 type Unit struct {
 	Name     string `json:"name"`
 	Template string `json:"template"`

@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/nearest"
 )
 
 // maxParameterBytes bounds all parameters of one service together, as JSON, and each value that comes from a Secret.
@@ -48,7 +49,7 @@ func (r *Recipe) Validate(parameters map[string]any, fromSecrets ...string) (map
 		declared, ok := r.parameters.at([]string{name}).(map[string]any)
 		switch _, twice := given[name]; {
 		case !ok:
-			found = append(found, clip(name)+": unknown"+hint(nearest(name, known), known))
+			found = append(found, clip(name)+": unknown"+nearest.Hint(name, known))
 		case declared["type"] != "string":
 			found = append(found, fmt.Sprintf("%s: wants %s, and a Secret holds text", name, show(declared["type"])))
 		case twice:

@@ -157,6 +157,9 @@ func (l *loader) checkNames(r *Recipe) {
 			l.fault(manifestFile, field("spec.units", i, "name"), "%s is there twice", unit.Name)
 		}
 		units[unit.Name] = true
+		if unit.Template == "" && r.Needs.InitSystem != "systemd" {
+			l.fault(manifestFile, field("spec.units", i, "template"), "missing; a unit that a package brings needs needs.initSystem: systemd")
+		}
 	}
 	paths := map[string]bool{}
 	for i, file := range r.Files {
@@ -164,10 +167,15 @@ func (l *loader) checkNames(r *Recipe) {
 			l.fault(manifestFile, field("spec.files", i, "path"), "%s is there twice", file.Path)
 		}
 		paths[file.Path] = true
-		for _, unit := range file.Restarts {
-			if !units[unit] {
-				l.fault(manifestFile, field("spec.files", i, "restarts"), "no unit %s in spec.units", unit)
+		for what, names := range map[string][]string{"restarts": file.Restarts, "reloads": file.Reloads} {
+			for _, unit := range names {
+				if !units[unit] {
+					l.fault(manifestFile, field("spec.files", i, what), "no unit %s in spec.units", unit)
+				}
 			}
+		}
+		if file.Group != "" && !r.Needs.Root {
+			l.fault(manifestFile, field("spec.files", i, "group"), "only root gives a file to a group: it needs needs.root: true")
 		}
 	}
 	artifacts := map[string]bool{}
@@ -198,7 +206,9 @@ func (l *loader) parseTemplates(r *Recipe) {
 		fromFile(file.Template)
 	}
 	for _, unit := range r.Units {
-		fromFile(unit.Template)
+		if unit.Template != "" {
+			fromFile(unit.Template)
+		}
 	}
 	for i, artifact := range r.Artifacts {
 		parse(manifestFile, field("spec.artifacts", i, "url"), artifact.URL)

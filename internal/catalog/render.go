@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -131,12 +132,32 @@ func (r *Recipe) values(in Input) (values, error) {
 		if len(value) > maxParameterBytes {
 			return invalid("secret %s: %d bytes; at most %d", name, len(value), maxParameterBytes)
 		}
+		if !r.admits(property, value) {
+			return invalid("the value of parameter %s from its Secret does not fit its schema (is there a line break at its end?); wanted is %s", name, wanted(property))
+		}
 	}
 	if err := checkMirrors(in.Mirrors); err != nil {
 		return values{}, err
 	}
 	return values{Service: in.Service, Version: in.Version, Arch: in.Self.Facts.Arch, Root: rootMark,
 		Parameters: in.Parameters, Self: in.Self, Peers: peers, Secrets: in.Secrets}, nil
+}
+
+// admits says whether the value of a Secret fits the parameter's schema. Nothing of the value comes out.
+func (r *Recipe) admits(property map[string]any, value string) bool {
+	alone, err := compileSchema(clone(property))
+	return err == nil && len(alone.check(value)) == 0
+}
+
+// wanted is what a schema says of a text, for people.
+func wanted(property map[string]any) string {
+	bounds := map[string]any{}
+	for _, name := range []string{"pattern", "minLength", "maxLength", "enum"} {
+		if bound, ok := property[name]; ok {
+			bounds[name] = bound
+		}
+	}
+	return show(bounds)
 }
 
 // environment is what scripts see: parameters as KW_PARAM_CLIENT_PORT (texts as they are, anything else as JSON), outputs as
@@ -173,7 +194,8 @@ func (r *Recipe) environment(in Input, v values, outputs map[string]string) (map
 }
 
 // renderFiles makes the inputs: file-N a configuration file, unit-NAME a unit, secret-NAME a secret, and the list "files" that
-// tells the shell library where each belongs (name, mode, path, units to restart; separated by tabs).
+// tells the shell library where each belongs (name, mode, group or "-", path, units to restart and, as reload:NAME, to reload;
+// separated by tabs).
 func (r *Recipe) renderFiles(in Input, v values) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	var list strings.Builder
@@ -184,10 +206,17 @@ func (r *Recipe) renderFiles(in Input, v values) (map[string][]byte, error) {
 		}
 		name := fmt.Sprintf("file-%d", i)
 		files[name] = []byte(text)
-		fmt.Fprintf(&list, "%s\t%s\t%s\t%s\n", name, file.Mode, file.Path, strings.Join(file.Restarts, " "))
+		units := slices.Clone(file.Restarts)
+		for _, unit := range file.Reloads {
+			units = append(units, "reload:"+unit)
+		}
+		fmt.Fprintf(&list, "%s\t%s\t%s\t%s\t%s\n", name, file.Mode, cmp.Or(file.Group, "-"), file.Path, strings.Join(units, " "))
 	}
 	files["files"] = []byte(list.String())
 	for _, unit := range r.Units {
+		if unit.Template == "" {
+			continue
+		}
 		text, err := r.execute(unit.Template, v)
 		if err != nil {
 			return nil, err

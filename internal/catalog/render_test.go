@@ -20,23 +20,31 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func etcdInput(t testing.TB, peers int) (*Recipe, Input) {
 	t.Helper()
-	c, err := Builtin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	recipe, err := c.Get("etcd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := Input{Service: "store", Version: "3.7.3", Mirrors: []Mirror{{"https://github.com/", "http://127.0.0.1:8080/github/"}}}
-	for i, address := range []string{"10.0.0.3", "10.0.0.1", "fd00::2"}[:peers] {
-		in.Peers = append(in.Peers, Node{Name: []string{"db-3", "db-1", "db-2"}[i], Address: address, Facts: Facts{Arch: "amd64", MemoryMiB: 1024}})
-	}
-	in.Self = in.Peers[peers-1]
+	recipe, in := inputOf(t, "etcd", peers)
+	var err error
 	in.Parameters, err = recipe.Validate(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return recipe, in
+}
+
+// inputOf is a service of a built-in recipe on up to three servers, without parameters.
+func inputOf(t testing.TB, name string, peers int) (*Recipe, Input) {
+	t.Helper()
+	c, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe, err := c.Get(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := Input{Service: "store", Version: recipe.Versions.Default, Mirrors: []Mirror{{"https://github.com/", "http://127.0.0.1:8080/github/"}}}
+	for i, address := range []string{"10.0.0.3", "10.0.0.1", "fd00::2"}[:peers] {
+		in.Peers = append(in.Peers, Node{Name: []string{"db-3", "db-1", "db-2"}[i], Address: address, Facts: Facts{Arch: "amd64", MemoryMiB: 1024}})
+	}
+	in.Self = in.Peers[peers-1]
 	return recipe, in
 }
 
@@ -70,18 +78,31 @@ func golden(t *testing.T, name string, r Rendered) {
 
 func TestRenderGolden(t *testing.T) {
 	for name, tt := range map[string]struct {
+		recipe     string
 		peers      int
 		parameters map[string]any
+		secrets    map[string]string
 	}{
-		"etcd-three.golden": {peers: 3},
-		"etcd-one.golden":   {peers: 1, parameters: map[string]any{"clientPort": 12379, "peerPort": 12380, "clusterToken": "blue", "dataDir": "/srv/etcd/data", "logLevel": "warn"}},
+		"etcd-three.golden": {recipe: "etcd", peers: 3},
+		"etcd-one.golden":   {recipe: "etcd", peers: 1, parameters: map[string]any{"clientPort": 12379, "peerPort": 12380, "clusterToken": "blue", "dataDir": "/srv/etcd/data", "logLevel": "warn"}},
+		"redis-replica.golden": {recipe: "redis", peers: 3, parameters: map[string]any{"topology": "Replicated", "persistence": "AppendOnly", "maxMemoryMiB": 64},
+			secrets: map[string]string{"password": "correct-horse"}},
+		"redis.golden":        {recipe: "redis", peers: 1},
+		"haproxy.golden":      {recipe: "haproxy", peers: 2, parameters: map[string]any{"backends": "http://10.0.1.1:80,tcp://[fd00::9]:8080/,10.0.1.2:81", "mode": "HTTP", "healthPath": "/healthz"}},
+		"nginx.golden":        {recipe: "nginx", peers: 2, parameters: map[string]any{"serverNames": []any{"a.example.org", "*.example.org"}, "workerProcesses": 2, "gzip": false}},
+		"nginx-before.golden": {recipe: "nginx", peers: 1, parameters: map[string]any{"backends": "http://10.0.1.1:80", "accessLog": false}},
+		"chrony.golden":       {recipe: "chrony", peers: 1},
+		"chrony-island.golden": {recipe: "chrony", peers: 1, parameters: map[string]any{"servers": []any{"10.0.0.9", "fd00::1"}, "pools": []any{}, "allow": []any{"10.0.0.0/8"}, "localStratum": 8,
+			"adjustClock": false, "stepSeconds": 0}},
+		"containerd.golden": {recipe: "containerd", peers: 1, parameters: map[string]any{"sandboxImage": "registry.example.org:5000/pause:3.10", "restrictOOMScoreAdj": true, "cgroupDriver": "cgroupfs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			recipe, in := etcdInput(t, tt.peers)
+			recipe, in := inputOf(t, tt.recipe, tt.peers)
 			var err error
-			if in.Parameters, err = recipe.Validate(tt.parameters); err != nil {
+			if in.Parameters, err = recipe.Validate(tt.parameters, slices.Collect(maps.Keys(tt.secrets))...); err != nil {
 				t.Fatal(err)
 			}
+			in.Secrets = tt.secrets
 			out, err := recipe.Render(in)
 			if err != nil {
 				t.Fatal(err)
@@ -206,6 +227,7 @@ func TestRenderRefuses(t *testing.T) {
 		"twice":        {reason: "two members of one name", change: func(in *Input) { in.Peers[1].Name = in.Peers[0].Name }, want: "there twice"},
 		"peer address": {reason: "addresses reach configuration", change: func(in *Input) { in.Peers[0].Address = "a\"b" }, want: "is no address"},
 		"peer name":    {reason: "names reach configuration", change: func(in *Input) { in.Peers[0].Name = "a,b=c" }, want: "is not a DNS name"},
+		"secret value": {reason: "it is held to the schema and never shown", change: func(in *Input) { in.Secrets = map[string]string{"clusterToken": "canary\n"} }, want: `parameter clusterToken from its Secret does not fit its schema`},
 		"secret":       {reason: "only declared ones", change: func(in *Input) { in.Secrets = map[string]string{"x": "y"} }, want: `secret "x"`},
 		"parameter":    {reason: "a template asks for what is not there", change: func(in *Input) { in.Parameters = nil }, want: "clientPort"},
 		"name":         {reason: "it becomes a variable's name", change: func(in *Input) { in.Parameters["A=B"] = "c" }, want: "no parameter's name"},
@@ -220,6 +242,9 @@ func TestRenderRefuses(t *testing.T) {
 			_, err := recipe.Render(in)
 			if !fault.IsTerminal(err) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "etcd") && tt.want != "mirrors[0].url" {
 				t.Errorf("got %v, want %q in it", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "canary") {
+				t.Errorf("the message shows a secret: %v", err)
 			}
 		})
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"sigs.k8s.io/yaml"
+
+	"github.com/keelway/keelway/internal/nearest"
 )
 
 //go:embed manifest.schema.yaml
@@ -121,7 +123,7 @@ func (s *schema) collect(e *jsonschema.ValidationError, all *[]mismatch) {
 		known := s.properties(e.InstanceLocation)
 		for _, name := range k.Properties {
 			path := append(slices.Clone(e.InstanceLocation), name)
-			*all = append(*all, mismatch{path: path, message: "unknown" + hint(nearest(name, known), known)})
+			*all = append(*all, mismatch{path: path, message: "unknown" + nearest.Hint(name, known)})
 		}
 	case *kind.Required:
 		*all = append(*all, mismatch{path: e.InstanceLocation, message: "missing " + strings.Join(k.Missing, ", "), missing: k.Missing})

@@ -1,8 +1,10 @@
 package catalog
 
 import (
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,9 +37,9 @@ const asMachine = "kw_init() { echo systemd; }\nkw_need_machine() { :; }\n"
 func TestSystemdDaemon(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	state := filepath.Join(t.TempDir(), "active")
+	state, enabled := filepath.Join(t.TempDir(), "active"), filepath.Join(t.TempDir(), "enabled")
 	calls := stubs(t, m, map[string]string{
-		"systemctl":  "case $1 in restart | start) touch '" + state + "' ;; disable | stop) rm -f '" + state + "' ;; is-active) [ -e '" + state + "' ] ;; esac",
+		"systemctl":  "case $1 in restart | start) touch '" + state + "' ;; disable | stop) rm -f '" + state + "' ;; is-active) [ -e '" + state + "' ] ;; enable) touch '" + enabled + "' ;; is-enabled) [ -e '" + enabled + "' ] ;; esac",
 		"journalctl": "echo bind: permission denied",
 		"sleep":      "",
 	})
@@ -49,7 +51,8 @@ func TestSystemdDaemon(t *testing.T) {
 	m.want("check", check, 10)
 	calls()
 	m.want("start", ensure, 0)
-	want := append([]string{"systemctl daemon-reload", "systemctl enable --quiet demo.service", "systemctl restart demo.service"}, watched...)
+	want := append([]string{"systemctl daemon-reload", "systemctl reset-failed demo.service", "systemctl is-enabled --quiet demo.service", "systemctl enable --quiet demo.service",
+		"systemctl restart demo.service"}, watched...)
 	if diff := cmp.Diff(want, calls()); diff != "" {
 		t.Errorf("a new unit (-want +got):\n%s", diff)
 	}
@@ -60,10 +63,14 @@ func TestSystemdDaemon(t *testing.T) {
 	m.want("check", check, 0)
 	calls()
 	m.want("again", ensure, 0)
-	if diff := cmp.Diff(append([]string{"systemctl start demo.service"}, watched...), calls()); diff != "" {
+	if diff := cmp.Diff(append([]string{"systemctl is-enabled --quiet demo.service", "systemctl reset-failed demo.service", "systemctl start demo.service"}, watched...), calls()); diff != "" {
 		t.Errorf("nothing changed (-want +got):\n%s", diff)
 	}
 
+	_ = os.Remove(enabled)
+	if stderr := m.want("check of a disabled one", check, 10); !strings.Contains(lastLine(stderr), "demo is not enabled") {
+		t.Errorf("said %q", stderr)
+	}
 	_ = os.Remove(state)
 	m.want("check of a dead one", check, 10)
 	dying := daemon(t, "s", asMachine+"kw_systemd_alive() { false; }\nkw_daemon_ensure demo\n", "@KEELWAY_ROOT@/bin/demo")
@@ -73,7 +80,8 @@ func TestSystemdDaemon(t *testing.T) {
 
 	calls()
 	m.want("remove", lib(t, "s", asMachine+"kw_remove_all\n"), 0)
-	if diff := cmp.Diff([]string{"systemctl disable --now --quiet demo.service", "systemctl daemon-reload", watch[0]}, calls()); diff != "" {
+	if diff := cmp.Diff([]string{"systemctl cat demo.service", "systemctl disable --now --quiet demo.service", "systemctl daemon-reload", watch[0],
+		"systemctl reset-failed demo.service"}, calls()); diff != "" {
 		t.Errorf("remove (-want +got):\n%s", diff)
 	}
 	if left := m.tree(); len(left) > 0 {
@@ -81,45 +89,57 @@ func TestSystemdDaemon(t *testing.T) {
 	}
 }
 
-func TestPackages(t *testing.T) {
+// A unit that a package brings does not start before its configuration, is reloaded where that is enough, and one that was there
+// before is again as it was.
+func TestUnitOfAPackage(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		manager         string
-		programs        map[string]string
-		install, remove []string
+		exists, active, lines string
+		calls                 string
 	}{
-		"apt": {
-			manager:  "apt",
-			programs: map[string]string{"apt-get": "[ \"$DEBIAN_FRONTEND\" = noninteractive ]", "dpkg-query": "for last; do :; done; [ \"$last\" != there ] || printf installed"},
-			install: []string{"dpkg-query -W -f ${db:Status-Status} there", "dpkg-query -W -f ${db:Status-Status} absent", "apt-get -q -y -o DPkg::Lock::Timeout=300 update",
-				"apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends -- absent"},
-			remove: []string{"apt-get -q -y -o DPkg::Lock::Timeout=300 purge -- absent"},
-		},
-		"dnf": {
-			manager:  "dnf",
-			programs: map[string]string{"dnf": "", "rpm": "for last; do :; done; [ \"$last\" = there ]"},
-			install:  []string{"rpm -q --quiet there", "rpm -q --quiet absent", "dnf -q -y --setopt=exit_on_lock=False install -- absent"},
-			remove:   []string{"dnf -q -y remove -- absent"},
-		},
+		"held":     {"no", "no", "kw_daemon_hold web\n", "cat, mask --quiet --runtime"},
+		"restart":  {"yes", "yes", "kw_record restart web\nkw_daemon_ensure web\n", "daemon-reload, reset-failed, is-enabled --quiet, restart"},
+		"reload":   {"yes", "yes", "kw_record reload web\nkw_daemon_ensure web\n", "is-enabled --quiet, is-active --quiet, reload"},
+		"restored": {"yes", "yes", "kw_daemon_hold web\nkw_daemon_remove() { :; }\nkw_remove_all\n", "cat, is-enabled, is-active, daemon-reload, enable --quiet, restart"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
-			calls := stubs(t, m, tt.programs)
-			machine := asMachine + "kw_pkg_manager() { echo " + tt.manager + "; }\n"
-			m.want("install", lib(t, "s", machine+"kw_pkg_install there absent\n"), 0)
-			if diff := cmp.Diff(tt.install, calls()); diff != "" {
-				t.Errorf("install (-want +got):\n%s", diff)
+			calls := stubs(t, m, map[string]string{"sleep": "", "readlink": "", "journalctl": "", "systemctl": "case $1 in cat) [ " + tt.exists + " = yes ] ;; is-enabled) [ " + tt.exists + " = yes ] && echo enabled ;; " +
+				"is-active) [ " + tt.active + " = yes ] && echo active ;; esac"})
+			m.want(name, lib(t, "s", asMachine+tt.lines), 0)
+			var said []string
+			for _, call := range calls() {
+				if verb, ok := strings.CutPrefix(call, "systemctl "); ok {
+					said = append(said, strings.TrimSuffix(strings.TrimSuffix(verb, ".service"), " web"))
+				}
 			}
-			m.want("remove", lib(t, "s", machine+"kw_remove_all\n"), 0)
-			if diff := cmp.Diff(tt.remove, calls()); diff != "" {
-				t.Errorf("only what we installed goes (-want +got):\n%s", diff)
-			}
-			if left := m.tree(); len(left) > 0 {
-				t.Errorf("left %v", left)
+			if got := strings.TrimSuffix(strings.Join(said, ", "), strings.Repeat(", is-active --quiet", 5)); got != tt.calls {
+				t.Errorf("called %s, want %s", got, tt.calls)
 			}
 		})
 	}
+}
+
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	m := newMachine(t)
+	stderr := m.want("taken", lib(t, "s", "kw_port_free "+port+" web\n"), 1)
+	if want := "port " + port + " is taken by process " + strconv.Itoa(os.Getpid()) + " (catalog.test)"; !strings.Contains(lastLine(stderr), want) {
+		t.Errorf("said %q, want %q in it", stderr, want)
+	}
+	stderr = m.want("somebody else's", lib(t, "s", asMachine+"kw_pause() { :; }\nkw_daemon_alive() { :; }\nkw_daemon_words() { echo bind failed; }\nkw_port_check "+port+" web\n"), 10)
+	if !strings.Contains(lastLine(stderr), "web runs and does not listen on port "+port+": bind failed") {
+		t.Errorf("said %q", stderr)
+	}
+	_ = listener.Close()
+	m.want("free", lib(t, "s", "kw_port_free "+port+" web\n"), 0)
 }
 
 // A Process server changes nothing around it: neither packages, users nor the systemd of the machine that it is on.

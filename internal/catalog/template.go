@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +15,7 @@ import (
 	"github.com/go-sprout/sprout/registry/encoding"
 	"github.com/go-sprout/sprout/registry/maps"
 	"github.com/go-sprout/sprout/registry/numeric"
-	"github.com/go-sprout/sprout/registry/regexp"
+	sproutregexp "github.com/go-sprout/sprout/registry/regexp"
 	"github.com/go-sprout/sprout/registry/semver"
 	"github.com/go-sprout/sprout/registry/slices"
 	"github.com/go-sprout/sprout/registry/std"
@@ -35,6 +36,30 @@ type values struct {
 	Secrets    map[string]string
 }
 
+// Text is a text parameter, whether it was given or comes from a Secret; otherwise when there is neither.
+func (v values) Text(parameter, otherwise string) string {
+	if secret, ok := v.Secrets[parameter]; ok {
+		return secret
+	}
+	if text, ok := v.Parameters[parameter].(string); ok {
+		return text
+	}
+	return otherwise
+}
+
+// endpoint is what one service offers to others: host and port, perhaps as a URL.
+var endpoint = regexp.MustCompile(`^(?:[a-z][a-z0-9+.-]*://)?([^/]+)/?$`)
+
+// endpoints are host:port of each of a list that is joined by commas, as recipes offer it: tcp://10.0.0.1:6379,10.0.0.2:6379.
+func endpoints(list string) (all []string) {
+	for _, text := range strings.Split(list, ",") {
+		if found := endpoint.FindStringSubmatch(strings.TrimSpace(text)); found != nil {
+			all = append(all, found[1])
+		}
+	}
+	return all
+}
+
 // rootMark is replaced on the machine: rendering does not know where a Process server lives, and need not.
 const rootMark = "@KEELWAY_ROOT@"
 
@@ -45,7 +70,7 @@ const maxRenderedBytes = 256 << 10
 var functions = sync.OnceValues(func() (template.FuncMap, error) {
 	handler := sprout.New(sprout.WithLogger(slog.New(slog.DiscardHandler)))
 	err := handler.AddRegistries(std.NewRegistry(), sproutstrings.NewRegistry(), maps.NewRegistry(), slices.NewRegistry(), numeric.NewRegistry(),
-		conversion.NewRegistry(), encoding.NewRegistry(), regexp.NewRegistry(), semver.NewRegistry())
+		conversion.NewRegistry(), encoding.NewRegistry(), sproutregexp.NewRegistry(), semver.NewRegistry())
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +83,7 @@ var functions = sync.OnceValues(func() (template.FuncMap, error) {
 	}
 	// hostPort joins address and port, with brackets around an IPv6 address.
 	all["hostPort"] = func(host string, port int64) string { return net.JoinHostPort(host, strconv.FormatInt(port, 10)) }
+	all["endpoints"] = endpoints
 	return all, nil
 })
 

@@ -27,11 +27,12 @@ type Children struct {
 	Owner  client.FieldOwner
 }
 
-// Ensure makes child, which carries its name, labels and annotations already, unless it exists. It adds the owner reference,
+// Ensure makes child, which carries its name, labels, annotations and anchor already, unless it exists. It adds the owner reference,
 // the finalizer and order, the resourceVersion of the Checkpoint that recorded the wish. Calling it again is harmless.
 //
 //	nil                 it exists and is ours
 //	Wait InProgress     an object of its name is on its way out, or outlived its workflow, or the whole namespace goes
+//	Gone Orphaned       an object of its name and its labels has no owner: Adopt makes it ours
 //	Terminal NameTaken  an object of its name is not ours
 //	Terminal Invalid    the API server refuses it
 func (c Children) Ensure(ctx context.Context, workflow *v1alpha1.BatchWorkflow, order string, child client.Object) error {
@@ -56,11 +57,12 @@ func (c Children) Ensure(ctx context.Context, workflow *v1alpha1.BatchWorkflow, 
 
 // claim makes the POST say whose the child is, so that no instant exists at which it is there and nobody's.
 func claim(workflow *v1alpha1.BatchWorkflow, order string, child client.Object) {
-	yes := true
+	yes, anchor := true, anchorOf(child)
 	child.SetOwnerReferences([]metav1.OwnerReference{{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "BatchWorkflow", Name: workflow.Name, UID: workflow.UID,
 		Controller: &yes, BlockOwnerDeletion: &yes,
 	}})
+	SetAnchor(child, anchor)
 	child.SetFinalizers([]string{v1alpha1.Finalizer})
 	annotations := map[string]string{}
 	for key, value := range child.GetAnnotations() {
@@ -82,6 +84,9 @@ func (c Children) recognise(ctx context.Context, workflow *v1alpha1.BatchWorkflo
 	if earlier(workflow, found) {
 		return fault.Waiting(fault.ReasonInProgress, 0,
 			"%s %s/%s belongs to an earlier BatchWorkflow of this name and goes with it: it is made anew afterwards", kind, found.Namespace, found.Name)
+	}
+	if loose(workflow, found, child) {
+		return fault.New(fault.Gone, fault.ReasonOrphaned, "%s %s/%s has no owner", kind, found.Namespace, found.Name)
 	}
 	if !ours(workflow, found) {
 		return fault.New(fault.Terminal, fault.ReasonNameTaken, "%s %s/%s exists and %s: delete it, or give this workflow another name",

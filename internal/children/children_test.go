@@ -82,7 +82,7 @@ func TestEnsureDoesNotTakeWhatIsNotOurs(t *testing.T) {
 	}{
 		"ByHand": {
 			reason:  "somebody made a Server of that name",
-			foreign: func(_ *home, s *v1alpha1.Server) { s.OwnerReferences = nil },
+			foreign: func(_ *home, s *v1alpha1.Server) { s.OwnerReferences, s.Labels = nil, nil },
 			words:   []string{"Server ", "/" + v1alpha1.ChildName("shop", "servers", "0"), "belongs to no other object", rename},
 		},
 		"OfAnotherWorkflow": {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keelway/keelway/api/v1alpha1"
@@ -96,6 +98,35 @@ func (c Children) ListLive(ctx context.Context, workflow *v1alpha1.BatchWorkflow
 	return out, nil
 }
 
+// ReadLive shows every child as the API server itself has it, a page at a time, so that a large family is never held as a whole.
+func (c Children) ReadLive(ctx context.Context, workflow *v1alpha1.BatchWorkflow, see func(client.Object)) error {
+	for kind, empty := range map[string]func() client.ObjectList{
+		"Server":      func() client.ObjectList { return &v1alpha1.ServerList{} },
+		"TaskService": func() client.ObjectList { return &v1alpha1.TaskServiceList{} },
+		"Run":         func() client.ObjectList { return &v1alpha1.RunList{} },
+	} {
+		for next, more := "", true; more; more = next != "" {
+			list := empty()
+			err := c.Live.List(ctx, list, client.InNamespace(workflow.Namespace),
+				client.MatchingLabels{v1alpha1.LabelWorkflow: workflow.Name}, client.Limit(page), client.Continue(next))
+			if err != nil {
+				return fault.During(err, "reading %ss of workflow %s", kind, workflow.Name)
+			}
+			err = meta.EachListItem(list, func(item runtime.Object) error {
+				if child, ok := item.(client.Object); ok && ours(workflow, child) {
+					see(child)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			next = list.GetContinue()
+		}
+	}
+	return nil
+}
+
 // GetLive returns the metadata of a child as the API server itself has it, or nil when the workflow has no child of that name.
 func (c Children) GetLive(ctx context.Context, workflow *v1alpha1.BatchWorkflow, kind, name string) (*metav1.PartialObjectMetadata, error) {
 	found := Ref(kind, workflow.Namespace, name, "")
@@ -109,4 +140,19 @@ func (c Children) GetLive(ctx context.Context, workflow *v1alpha1.BatchWorkflow,
 		return nil, nil
 	}
 	return found, nil
+}
+
+// GetServer returns a Server of the workflow as the API server itself has it, or nil when the workflow has none of that name.
+func (c Children) GetServer(ctx context.Context, workflow *v1alpha1.BatchWorkflow, name string) (*v1alpha1.Server, error) {
+	var found v1alpha1.Server
+	err := c.Live.Get(ctx, client.ObjectKey{Namespace: workflow.Namespace, Name: name}, &found)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fault.During(err, "looking at Server %s", name)
+	case !ours(workflow, &found):
+		return nil, nil
+	}
+	return &found, nil
 }

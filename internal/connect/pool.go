@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/transport"
 )
 
 // SecretOf names the Secret with the SSH key of a Provider's servers: that of spec.access, or <provider>-ssh.
@@ -12,6 +13,30 @@ func SecretOf(p *v1alpha1.Provider) string {
 		return p.Spec.Access.SecretRef.Name
 	}
 	return p.Name + "-ssh"
+}
+
+// Complete adds to the access of a machine reached over SSH what its provider does not know: the Secret with the key, and what the
+// Provider object says of users and jump hosts, where the machine's own words leave it open.
+func Complete(access *v1alpha1.ServerAccess, p *v1alpha1.Provider) {
+	if access.Transport != transport.SSH || p == nil {
+		return
+	}
+	if access.SecretRef == nil {
+		access.SecretRef = &v1alpha1.LocalRef{Name: SecretOf(p)}
+	}
+	policy := p.Spec.Access
+	if policy == nil {
+		return
+	}
+	if access.User == "" {
+		access.User = policy.User
+	}
+	if policy.Become == v1alpha1.BecomeSudo && access.User != "" && access.User != "root" {
+		access.Become = policy.Become
+	}
+	if access.Jump == nil {
+		access.Jump = policy.Jump
+	}
 }
 
 // KnownHost returns the keys that a host of a Provider's pool is known by: those that a person wrote, or those that it showed.

@@ -76,7 +76,7 @@ func Compile(text string) (*Condition, error) {
 	tree, issues := env.Compile(text)
 	if issues.Err() != nil {
 		first := issues.Errors()[0]
-		return nil, fmt.Errorf("line %d, column %d: %s", first.Location.Line(), first.Location.Column()+1, clip(first.Message))
+		return nil, fmt.Errorf("line %d, column %d: %s", first.Location.Line(), first.Location.Column()+1, clip(plain(first.Message)))
 	}
 	if found := tree.OutputType(); !found.IsExactType(cel.BoolType) {
 		return nil, fmt.Errorf(`the condition must be true or false, and this is of type %s; compare it with something, as in … == "yes"`, found)
@@ -96,7 +96,7 @@ func (c *Condition) Eval(values Values) (bool, error) {
 	result, _, err := c.program.Eval(map[string]any{"operations": orEmpty(values.Operations), "children": orEmpty(values.Children)})
 	switch {
 	case err != nil && strings.Contains(err.Error(), "cost limit exceeded"):
-		return false, errors.New("the condition costs too much to decide: it looks at too many things")
+		return false, errors.New("the condition costs too much to decide: name what it looks at, as in operations.NAME.phase, rather than going over lists within lists")
 	case err != nil:
 		return false, fmt.Errorf("deciding the condition: %s", clip(err.Error()))
 	}
@@ -105,6 +105,12 @@ func (c *Condition) Eval(values Values) (bool, error) {
 		return false, fmt.Errorf("the condition gave a %s instead of true or false", result.Type().TypeName())
 	}
 	return decided, nil
+}
+
+// plain leaves out of a message what only those know who write parsers: which of forty tokens might have come instead.
+func plain(message string) string {
+	message, _, _ = strings.Cut(message, " expecting ")
+	return strings.Replace(message, "mismatched input '<EOF>'", "something is missing at its end", 1)
 }
 
 func orEmpty(m map[string]any) map[string]any {

@@ -102,7 +102,8 @@ func TestConditionsWithoutValues(t *testing.T) {
 func TestConditionRefusals(t *testing.T) {
 	cases := map[string]struct{ text, says string }{
 		"nothing":           {" \n", "the condition is empty"},
-		"not CEL":           {"operations.db ==", "line 1, column "},
+		"not CEL":           {"operations.db ==", "line 1, column 17: Syntax error: something is missing at its end"},
+		"one too many":      {"operations.db == )", "mismatched input ')'"},
 		"second line":       {"true &&\n  servers.size() > 0", "line 2, column 3: undeclared reference to 'servers'"},
 		"another variable":  {"self.phase == 'x'", "undeclared reference to 'self'"},
 		"not a boolean":     {`operations.db.phase`, "must be true or false, and this is of type dyn"},

@@ -24,6 +24,7 @@ const (
 	ReasonQueued           Reason = "Queued"             // a limit holds it: its turn comes
 	ReasonDependency       Reason = "DependencyNotReady" // something it refers to exists and is not ready
 	ReasonDeletionBlocked  Reason = "DeletionBlocked"    // something must go first; the message names it
+	ReasonProtected        Reason = "DeletionProtected"  // a person forbade its deletion
 	ReasonProviderNotFound Reason = "ProviderNotFound"   // the Provider that is referred to does not exist
 	ReasonSecretNotFound   Reason = "SecretNotFound"     // the Secret that is referred to does not exist, or lacks a key
 	ReasonServerNotFound   Reason = "ServerNotFound"     // a Server that is referred to does not exist
@@ -54,9 +55,10 @@ const (
 	ReasonNotAllowed        Reason = "NotAllowed"         // the installation's settings forbid it
 	ReasonCodecUnknown      Reason = "CodecUnknown"       // a ledger of a newer or broken format: refused, never overwritten
 	ReasonCheckpointLost    Reason = "CheckpointLost"     // a workflow's ledger is gone, so what it did cannot be known
-	ReasonSpecChanged       Reason = "SpecChanged"        // the operations changed under a run that had started
 	ReasonMachineLost       Reason = "MachineLost"        // the machine ended by another hand
 	ReasonMachineFailed     Reason = "MachineFailed"      // the provider gave up on the machine
+	ReasonChangeRefused     Reason = "ChangeRefused"      // what is wanted cannot be reached in place, and no other machine may take its place
+	ReasonPlanStale         Reason = "PlanStale"          // the plan that was approved is no longer the one that would be made
 )
 
 // stops holds the reasons above. A condition carries a reason and no class: whoever reads a condition learns from it whether
@@ -65,12 +67,15 @@ var stops = map[Reason]bool{
 	ReasonInvalid: true, ReasonUnauthenticated: true, ReasonUnauthorized: true, ReasonQuotaExceeded: true, ReasonDriverNotAllowed: true,
 	ReasonNameTaken: true, ReasonIdentityConflict: true, ReasonDuplicateName: true, ReasonUnknownDependency: true, ReasonCycle: true,
 	ReasonRecipeNotFound: true, ReasonRecipeConflict: true, ReasonPlatform: true, ReasonChecksumMismatch: true, ReasonScriptFailed: true,
-	ReasonExpectationFailed: true, ReasonTimedOut: true, ReasonNotAllowed: true, ReasonCodecUnknown: true, ReasonSpecChanged: true,
-	ReasonHostKeyChanged: true, ReasonCheckpointLost: true, ReasonMachineLost: true, ReasonMachineFailed: true,
+	ReasonExpectationFailed: true, ReasonTimedOut: true, ReasonNotAllowed: true, ReasonCodecUnknown: true,
+	ReasonHostKeyChanged: true, ReasonCheckpointLost: true, ReasonMachineLost: true, ReasonMachineFailed: true, ReasonChangeRefused: true, ReasonPlanStale: true,
 }
 
 // Stops reports whether a Terminal error carries this reason: nothing happens until the input changes.
 func (r Reason) Stops() bool { return stops[r] }
 
-// ReasonNotFound is the reason of Gone.
-const ReasonNotFound Reason = "NotFound"
+// Reasons of Gone.
+const (
+	ReasonNotFound Reason = "NotFound" // it does not exist
+	ReasonOrphaned Reason = "Orphaned" // it exists without the owner that it had
+)

@@ -18,6 +18,8 @@ type Options struct {
 	// Seen is called after every List that succeeded, in their order for one account, before those who asked for it return.
 	// It must not block nor call Refresh. changes holds whom to wake: all on an account's first List. nil: nobody is told.
 	Seen func(now Snapshot, changes []Change)
+	// Now is the clock by which Lists begin and deeds are done; it must be that of whoever asks for snapshots. nil: time.Now.
+	Now func() time.Time
 }
 
 // Inventory keeps one snapshot an account. It is safe for concurrent use, and at most one List is under way at an account.
@@ -58,6 +60,9 @@ type flight struct {
 func New(options Options) *Inventory {
 	if options.Seen == nil {
 		options.Seen = func(Snapshot, []Change) {}
+	}
+	if options.Now == nil {
+		options.Now = time.Now
 	}
 	return &Inventory{options: options, nudge: make(chan struct{}, 1), accounts: map[string]*account{}}
 }
@@ -103,7 +108,7 @@ func (inv *Inventory) Snapshot(name string) (Snapshot, bool) {
 func (inv *Inventory) Deed(name string) {
 	inv.mu.Lock()
 	if a := inv.accounts[name]; a != nil {
-		a.deed = time.Now()
+		a.deed = inv.options.Now()
 		if soon := a.deed.Add(a.interval(a.deed)); soon.Before(a.due) {
 			a.due = later(soon, a.quiet)
 		}
@@ -138,7 +143,7 @@ func (inv *Inventory) refresh(ctx context.Context, name string, a *account, need
 		f, mine := a.flight, a.flight == nil
 		if mine {
 			a.begun++
-			f = &flight{number: a.begun, startedAt: time.Now(), done: make(chan struct{})}
+			f = &flight{number: a.begun, startedAt: inv.options.Now(), done: make(chan struct{})}
 			a.flight = f
 		}
 		p := a.provider
@@ -175,7 +180,7 @@ func (inv *Inventory) list(ctx context.Context, name string, a *account, f *flig
 	} else if !f.abandoned {
 		a.failures++
 	}
-	now := time.Now()
+	now := inv.options.Now()
 	a.quiet = now.Add(min(fault.AfterOf(err), longestPause))
 	a.due = later(now.Add(a.interval(now)), a.quiet)
 	inv.mu.Unlock()

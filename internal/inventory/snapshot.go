@@ -19,6 +19,7 @@ type Snapshot struct {
 	byID   map[string]int
 	byKey  map[string][]provider.Instance
 	byName map[[2]string][]provider.Instance
+	launch map[provider.Launch]int // of those that a call for many made
 }
 
 // Change is one machine that appeared, vanished or looks different. Owner and Key are what was written onto it.
@@ -29,13 +30,16 @@ type Change struct {
 }
 
 func newSnapshot(account string, startedAt time.Time, installation string, found []provider.Instance) Snapshot {
-	s := Snapshot{Account: account, StartedAt: startedAt, byID: map[string]int{}, byKey: map[string][]provider.Instance{}, byName: map[[2]string][]provider.Instance{}}
+	s := Snapshot{Account: account, StartedAt: startedAt, byID: map[string]int{}, byKey: map[string][]provider.Instance{}, byName: map[[2]string][]provider.Instance{}, launch: map[provider.Launch]int{}}
 	found = slices.SortedFunc(slices.Values(found), func(a, b provider.Instance) int { return strings.Compare(a.ID, b.ID) })
 	for _, instance := range found {
 		if instance.Owner.Installation != installation { // a provider that shows too much must not make it ours
 			continue
 		}
 		s.byID[instance.ID] = len(s.all)
+		if instance.Launch.Token != "" {
+			s.launch[instance.Launch] = len(s.all)
+		}
 		s.all = append(s.all, instance)
 		name := [2]string{instance.Owner.Namespace, instance.Owner.Name}
 		s.byKey[instance.Key] = append(s.byKey[instance.Key], instance)
@@ -50,6 +54,15 @@ func (s Snapshot) All() []provider.Instance { return s.all }
 // ByID returns the machine of that id.
 func (s Snapshot) ByID(id string) (provider.Instance, bool) {
 	at, ok := s.byID[id]
+	if !ok {
+		return provider.Instance{}, false
+	}
+	return s.all[at], true
+}
+
+// ByLaunch returns the machine that a call for many made as that member, whether it is labelled or not.
+func (s Snapshot) ByLaunch(launch provider.Launch) (provider.Instance, bool) {
+	at, ok := s.launch[launch]
 	if !ok {
 		return provider.Instance{}, false
 	}

@@ -5,10 +5,13 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/keelway/keelway/internal/provider"
 )
 
 const (
-	busyInterval = time.Second     // while something is under way
+	busyInterval = time.Second     // while something is under way …
+	pageInterval = time.Second / 2 // … and no less than that for each request that a List takes
 	restLeast    = time.Minute     // at rest, the least …
 	restMost     = 5 * time.Minute // … and the most
 	longestPause = 10 * time.Minute
@@ -20,26 +23,37 @@ const (
 // Pace is what the next look at an account depends on.
 type Pace struct {
 	Busy     bool    // something is under way there
+	Pages    int     // requests that a List takes
 	Failures int     // Lists that failed since one succeeded
 	Jitter   float64 // from 0 up to 1, drawn anew each time, so that operators and accounts do not march in step
 }
 
-// Interval returns the pause before the next List: a second while busy, one to five minutes at rest, and after failures a pause
-// that doubles from one second to five minutes, up to half of it more by jitter.
+// Interval returns the pause before the next List: a second while busy, longer where a List takes more than two requests, one to five
+// minutes at rest, and after failures a pause that doubles from one second to five minutes, up to half of it more by jitter.
 func Interval(p Pace) time.Duration {
+	quick := min(max(busyInterval, time.Duration(min(p.Pages, 1000))*pageInterval), restLeast)
 	switch {
 	case p.Failures > 0:
-		pause := min(busyInterval<<min(p.Failures-1, 10), restMost)
+		pause := max(quick, min(busyInterval<<min(p.Failures-1, 10), restMost))
 		return pause + time.Duration(p.Jitter*float64(pause)/2)
 	case p.Busy:
-		return busyInterval
+		return quick
 	}
 	return restLeast + time.Duration(p.Jitter*float64(restMost-restLeast))
 }
 
 func (a *account) interval(now time.Time) time.Duration {
 	settled := a.have && now.Sub(a.deed) > settling && a.last.StartedAt.After(a.deed)
-	return Interval(Pace{Busy: !settled || a.last.moving(), Failures: a.failures, Jitter: rand.Float64()})
+	return Interval(Pace{Busy: !settled || a.last.moving(), Pages: a.pages(), Failures: a.failures, Jitter: rand.Float64()})
+}
+
+// pages are the requests that the last List took.
+func (a *account) pages() int {
+	paged, ok := provider.As[provider.Paged](a.provider)
+	if !ok {
+		return 1
+	}
+	return len(a.last.all)/max(1, paged.PageSize()) + 1
 }
 
 // Start lists every tracked account whenever it is due, until ctx ends, and returns nil once the last List has ended. It is one
@@ -56,7 +70,7 @@ func (inv *Inventory) Start(ctx context.Context) error {
 		case <-timer.C:
 		case <-inv.nudge:
 		}
-		due, pause := inv.due(time.Now())
+		due, pause := inv.due(inv.options.Now())
 		for _, name := range due {
 			lists.Go(func() { inv.tick(ctx, name) })
 		}

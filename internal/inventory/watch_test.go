@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
@@ -22,6 +23,11 @@ func TestInterval(t *testing.T) {
 		least, most time.Duration
 	}{
 		"busy":           {"something is under way", inventory.Pace{Busy: true}, time.Second, time.Second},
+		"two pages":      {"two requests a second", inventory.Pace{Busy: true, Pages: 2}, time.Second, time.Second},
+		"eleven pages":   {"no more than two requests a second", inventory.Pace{Busy: true, Pages: 11}, 5500 * time.Millisecond, 5500 * time.Millisecond},
+		"a thousand":     {"no slower than at rest", inventory.Pace{Busy: true, Pages: 1000}, time.Minute, time.Minute},
+		"pages, failing": {"a failure makes nothing quicker", inventory.Pace{Busy: true, Pages: 11, Failures: 1}, 5500 * time.Millisecond, 5500 * time.Millisecond},
+		"rest, pages":    {"nothing moves", inventory.Pace{Pages: 11}, time.Minute, time.Minute},
 		"rest":           {"nothing moves", inventory.Pace{}, time.Minute, time.Minute},
 		"rest, jittered": {"accounts do not march in step", inventory.Pace{Jitter: 0.999}, 4*time.Minute + 50*time.Second, 5 * time.Minute},
 		"one failure":    {"soon again", inventory.Pace{Failures: 1, Busy: true}, time.Second, time.Second},
@@ -36,9 +42,12 @@ func TestInterval(t *testing.T) {
 		})
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		p := inventory.Pace{Busy: rapid.Bool().Draw(t, "busy"), Failures: rapid.IntRange(0, 1000).Draw(t, "failures"), Jitter: rapid.Float64Range(0, 1).Draw(t, "jitter")}
+		p := inventory.Pace{Busy: rapid.Bool().Draw(t, "busy"), Pages: rapid.IntRange(0, 1<<40).Draw(t, "pages"), Failures: rapid.IntRange(0, 1000).Draw(t, "failures"), Jitter: rapid.Float64Range(0, 1).Draw(t, "jitter")}
 		if got := inventory.Interval(p); got < time.Second || got > 8*time.Minute {
 			t.Fatalf("%+v: %v", p, got)
+		}
+		if got := inventory.Interval(p); p.Pages < 120 && float64(p.Pages)/got.Seconds() > 2 {
+			t.Fatalf("%+v: more than two requests a second", p)
 		}
 	})
 }
@@ -100,6 +109,27 @@ func TestPaceFollowsTheAccount(t *testing.T) {
 		during(c, time.Second) // the last one under way
 		if got := during(c, time.Hour); got != 0 {
 			t.Errorf("forgotten: %d Lists", got)
+		}
+	})
+}
+
+// paged is a cloud whose List takes a request a machine.
+type paged struct{ *counting }
+
+func (paged) PageSize() int { return 1 }
+
+// Where a List takes many requests it is begun less often, however much is under way.
+func TestPaceOfManyPages(t *testing.T) {
+	watching(t, func(t *testing.T, inv *inventory.Inventory, c *counting, _ *seen) {
+		inv.Track("acc", paged{c})
+		for n := range 11 {
+			c.make(t, fmt.Sprint(n))
+		}
+		during(c, 10*time.Minute)
+		inv.Deed("acc")
+		during(c, 5*time.Second)
+		if got := during(c, 26*time.Second); got < 3 || got > 5 { // a List takes one second, the pause six
+			t.Errorf("%d Lists of twelve pages in 26 seconds", got)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 //
 // Nothing may be done about the answer before it is durable. The error means a bug: a step that the table forbids.
 func Advance(w *Workflow, l *saga.Ledger, sights Sights, asked Requests, now time.Time) (*saga.Ledger, time.Time, error) {
-	a := &advance{w: w, l: l, given: l, sights: sights, now: now}
-	a.handle(asked)
+	a := &advance{w: w, l: l, given: l, sights: sights, now: now, asked: asked}
+	a.handle()
 	a.clock()
 	for again := true; again && a.err == nil; a.round++ {
 		before := a.steps
@@ -27,8 +27,11 @@ func Advance(w *Workflow, l *saga.Ledger, sights Sights, asked Requests, now tim
 		a.finish()
 		a.undo()
 		a.expire()
+		a.clock()
 		again = a.steps != before
 	}
+	a.replan()
+	a.span()
 	if a.err != nil {
 		return l, time.Time{}, fmt.Errorf("advancing workflow %s: %w", w.name, a.err)
 	}
@@ -41,12 +44,71 @@ type advance struct {
 	given    *saga.Ledger
 	l        *saga.Ledger // the one that was given, until the first change
 	sights   Sights
+	asked    Requests
 	now      time.Time
 	wake     time.Time
 	outcomes []dag.Outcome
-	round    int // passes so far
-	steps    int // changes so far
+	round    int       // passes so far
+	steps    int       // changes so far
+	becomes  *Workflow // with the instances that outputs list which were read in this look; nil: none were
 	err      error
+}
+
+// replan makes the plan anew after operations were edited, as soon as nothing is in flight, and the undo of the run is over if there is one.
+// A run that is about to end because something failed comes to that end first.
+func (a *advance) replan() {
+	if !a.w.draining() || a.w.gate.Shut() || a.err != nil {
+		switch {
+		case a.w.gate.Phase == v1alpha1.WorkflowPlanning && !a.inFlight(): // what was in flight has just ended: now the plan is made
+			a.wakeAt(a.now)
+		case !a.w.gate.Shut() && !a.w.Fits(a.l): // another run was asked for while this one went on
+			a.wakeAt(a.now)
+		}
+		return
+	}
+	if a.l.Phase == saga.RunUndoing || a.l.Phase == saga.RunRunning && (a.halting() || a.inFlight()) {
+		return
+	}
+	next, err := a.w.next.Replan(a.l, a.sights, a.now)
+	if err != nil {
+		a.err = err
+		return
+	}
+	a.l = next
+	a.wakeAt(a.now)
+}
+
+// inFlight reports whether something was started of which the end will be known.
+func (a *advance) inFlight() bool {
+	for k := range a.w.ops {
+		op := &a.w.ops[k]
+		if a.l.OpCounts(k)[saga.Running] == 0 {
+			continue
+		}
+		for i := op.first; i < op.first+op.count; i++ {
+			if a.flies(op, i) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// flies reports whether an instance was started and its end is waited for. What was ordered and never made, or not changed yet, is not
+// any more once the operations were edited; nor is what is left of an operation that was removed, with its time-out.
+func (a *advance) flies(op *operation, i int) bool {
+	if !a.w.draining() { // what is ordered is made, too
+		return a.l.Phases[i] == saga.Running
+	}
+	if op.Power != nil && a.l.Phases[i] == saga.Running {
+		server, _, asked := a.w.switched(op, i-op.first, a.sights, op.Power.State)
+		return server != nil && asked
+	}
+	s := a.sights[i]
+	if _, there := a.w.next.index[op.Name]; !there {
+		return false
+	}
+	return a.l.Phases[i] == saga.Running && (op.Wait != nil || s.Exists && !s.Deleting && s.UID != "" && !a.older(i, s))
 }
 
 // own returns a ledger that may be changed: a copy, made when it is first needed, because most looks change nothing.
@@ -115,13 +177,15 @@ func (a *advance) over(from int64, span time.Duration) bool {
 	return true
 }
 
-// clock stops the run's clock while the run is suspended.
+// clock stops the run's clock while the run is held, or waits for nothing but somebody's approval. What has to end before a plan can be made
+// has no more time than ever.
 func (a *advance) clock() {
+	held := a.w.held() && (a.w.spec.Suspend || a.w.gate.Phase != v1alpha1.WorkflowPlanning) || a.w.awaitsApproval(a.l)
 	switch {
 	case a.l.Phase.Terminal():
-	case a.w.spec.Suspend && a.l.HeldSince == saga.None:
+	case held && a.l.HeldSince == saga.None:
 		a.own().Hold(a.now.Unix())
-	case !a.w.spec.Suspend && a.l.HeldSince != saga.None:
+	case !held && a.l.HeldSince != saga.None:
 		a.own().Resume(a.now.Unix())
 	}
 }

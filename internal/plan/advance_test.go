@@ -272,6 +272,10 @@ func TestEdges(t *testing.T) {
 			s.see("b/0", ready).at(3 * time.Second).want("Running: a/0 Succeeded, b/0 Succeeded, c/0 Running")
 			s.see("c/0", ready).at(4 * time.Second).want("Succeeded: a/0 Succeeded, b/0 Succeeded, c/0 Succeeded")
 		}},
+		"a service over all servers": {"one that is ready is not enough, and one that is late holds it", ops(machines, etcdOp), func(s *stage) {
+			s.see("servers/b", ready).at(time.Second).want("Running: servers/a Running, servers/b Succeeded, etcd/etcd Pending")
+			s.see("servers/a", ready).at(2 * time.Second).want("Running: servers/a Succeeded, servers/b Succeeded, etcd/etcd Running")
+		}},
 		"failed": {"nothing new starts after a failure, and what did not start is Omitted", two("Soft", ""), func(s *stage) {
 			s.see("a/0", stalled(1)).at(time.Second).want("Failed: a/0 Failed, b/0 Omitted, c/0 Omitted")
 		}},

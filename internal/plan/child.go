@@ -18,26 +18,40 @@ type Child interface {
 	runtime.Object
 }
 
-// EffectCreated is the value of AnnotationEffect on a child that the run made.
-const EffectCreated = "Created"
-
 // child builds the object of an operation's n-th instance, complete: labels, annotations and finalizer are in the POST.
 func (w *Workflow) child(l *saga.Ledger, k, n int, attempt int32) Child {
 	op := &w.ops[k]
-	var child Child
+	child := w.build(op, n, w.lookup(l))
+	i := l.Instance(k, n)
+	w.dress(child, l, i, attempt)
+	child.SetName(w.names[i])
+	if l.Marks[i].Has(saga.Replaced) {
+		child.GetAnnotations()[v1alpha1.AnnotationEffect] = EffectReplaced
+	}
+	if op.Command != nil && op.Command.Undo != "" {
+		child.GetAnnotations()[v1alpha1.AnnotationUndo] = op.Command.Undo
+	}
+	return child
+}
+
+// build makes what an instance is about: its spec, and the labels of its template.
+func (w *Workflow) build(op *operation, n int, lookup expr.Lookup) Child {
 	switch op.child {
 	case KindServer:
-		child = w.server(op, n)
+		return w.server(op, n)
 	case KindTaskService:
-		child = w.taskService(l, op, n)
-	default:
-		child = w.run(l, op, n)
+		return w.taskService(op, n, lookup)
 	}
+	return w.run(op, n, lookup)
+}
+
+// dress gives a child of instance i what the workflow knows it by.
+func (w *Workflow) dress(child Child, l *saga.Ledger, i int, attempt int32) {
 	labels := maps.Clone(child.GetLabels())
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[v1alpha1.LabelWorkflow], labels[v1alpha1.LabelOperation], labels[v1alpha1.LabelKey] = w.name, op.Name, op.key(n)
+	labels[v1alpha1.LabelWorkflow], labels[v1alpha1.LabelOperation], labels[v1alpha1.LabelKey] = w.name, l.Ops[l.OpOf(i)].Name, l.Key(i)
 	child.SetLabels(labels)
 	child.SetAnnotations(map[string]string{
 		v1alpha1.AnnotationRun:     strconv.Itoa(int(l.Run)),
@@ -46,13 +60,11 @@ func (w *Workflow) child(l *saga.Ledger, k, n int, attempt int32) Child {
 	})
 	child.SetFinalizers([]string{v1alpha1.Finalizer})
 	child.SetNamespace(w.namespace)
-	child.SetName(w.names[l.Instance(k, n)])
-	return child
 }
 
 func (w *Workflow) server(op *operation, n int) Child {
 	template := &op.ServerBatch.Template
-	s := &v1alpha1.Server{Spec: v1alpha1.ServerSpec{ServerShape: template.Spec.ServerShape, DeletionPolicy: template.Spec.DeletionPolicy}}
+	s := &v1alpha1.Server{Spec: v1alpha1.ServerSpec{ServerShape: template.Spec.ServerShape, ServerPolicies: template.Spec.ServerPolicies}}
 	s.Labels = map[string]string{}
 	for key, value := range template.Labels {
 		s.Labels[key] = string(value)
@@ -72,21 +84,19 @@ func override(field *string, value string) {
 	}
 }
 
-func (w *Workflow) taskService(l *saga.Ledger, op *operation, n int) Child {
-	choice := &op.TaskServiceBatch.Recipes[n]
+func (w *Workflow) taskService(op *operation, n int, lookup expr.Lookup) Child {
+	choice, on := &op.TaskServiceBatch.Recipes[op.choice(n)], w.onServers(op, n)
 	t := &v1alpha1.TaskService{Spec: v1alpha1.TaskServiceSpec{
-		Recipe: choice.Name, Version: choice.Version, ParametersFrom: choice.ParametersFrom,
-		Servers: v1alpha1.ServerTargets{Names: op.targets},
+		Recipe: choice.Name, Version: choice.Version, ParametersFrom: choice.ParametersFrom, Servers: v1alpha1.ServerTargets{Names: on},
 	}}
 	if choice.Parameters != nil {
-		raw, _ := op.text.parameters[choice.Name].Expand(w.lookup(l)) // start made sure that nothing is missing
+		raw, _ := op.text.parameters[choice.Name].Expand(lookup) // start made sure that nothing is missing
 		t.Spec.Parameters = &v1alpha1.Parameters{RawExtension: runtime.RawExtension{Raw: raw}}
 	}
 	return t
 }
 
-func (w *Workflow) run(l *saga.Ledger, op *operation, n int) Child {
-	lookup := w.lookup(l)
+func (w *Workflow) run(op *operation, n int, lookup expr.Lookup) Child {
 	r := &v1alpha1.Run{}
 	http, tcp, command := probes(op.Operation)
 	switch {

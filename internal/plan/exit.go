@@ -14,6 +14,7 @@ const (
 	exitDownload = 12 // an artifact or its mirror could not be reached
 	exitChecksum = 13 // a download is not what the recipe promised
 	exitPlatform = 14 // the machine lacks what the recipe needs
+	exitNoRoom   = 15 // the machine's disk is full
 )
 
 // Exit says what a finished script's code means: nil for success (and for a check that found a difference), otherwise an error
@@ -37,6 +38,8 @@ func Exit(do RunVerb, said RunSaid) error {
 		reason = fault.ReasonChecksumMismatch
 	case exitPlatform:
 		reason = fault.ReasonPlatform
+	case exitNoRoom:
+		class, reason = fault.Retry, fault.ReasonResourcesDepleted
 	}
 	return fault.New(class, reason, "%s ended with code %d%s", action(do), said.Code, lastWords(said.Tail))
 }

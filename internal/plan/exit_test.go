@@ -30,6 +30,7 @@ func TestExit(t *testing.T) {
 		"no mirror":       {RunApply, RunSaid{Code: 12, Tail: "a\nb\nmirror 127.0.0.1 refused\n"}, &want{fault.Retry, fault.ReasonDownloadFailed, "a | b | mirror 127.0.0.1 refused"}, "mirrors come back"},
 		"wrong checksum":  {RunApply, RunSaid{Code: 13}, &want{fault.Terminal, fault.ReasonChecksumMismatch, "13"}, "the same bytes would come again"},
 		"unsuitable":      {RunCheck, RunSaid{Code: 14}, &want{fault.Terminal, fault.ReasonPlatform, "14"}, "the machine stays what it is"},
+		"no room":         {RunApply, RunSaid{Code: 15, Tail: "no space left\n"}, &want{fault.Retry, fault.ReasonResourcesDepleted, "no space left"}, "room comes back"},
 		"anything else":   {RunRemove, RunSaid{Code: 3, Tail: "1\n2\n\n3\n4\n"}, &want{fault.Terminal, fault.ReasonScriptFailed, "remove ended with code 3: 2 | 3 | 4"}, "the last lines are the root cause"},
 		"out of time":     {RunApply, RunSaid{Code: 124, TimedOut: true, Tail: "downloading\n"}, &want{fault.Terminal, fault.ReasonTimedOut, "ran out of time: downloading"}, "time is named before the code"},
 		"124 by its hand": {RunApply, RunSaid{Code: 124}, &want{fault.Terminal, fault.ReasonScriptFailed, "124"}, "only the runner knows of time"},

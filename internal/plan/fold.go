@@ -34,6 +34,9 @@ func (a *advance) fold() {
 func (a *advance) foldRunning(k, i int) {
 	op := &a.w.ops[k]
 	if op.Type == v1alpha1.OperationWait {
+		if op.Wait == nil {
+			return // it was removed from the workflow
+		}
 		a.open(k)
 		// What was started in this very call is not ended in it: its start is durable first.
 		if a.round == 0 && a.due(a.l.Starts[i], op.Wait.Duration.Duration) {
@@ -45,17 +48,34 @@ func (a *advance) foldRunning(k, i int) {
 		a.ask(k, i)
 		return
 	}
+	if op.Type == v1alpha1.OperationPower {
+		a.foldPower(k, i)
+		return
+	}
 	s := a.sights[i]
-	there := s.Exists && !s.Deleting // otherwise it is made, or made again, by Act
+	if ref, unknown := a.w.missing(a.l, k); unknown && !s.Exists { // it was started, so that was known once
+		a.settle(i, saga.Unknown, string(fault.ReasonCheckpointLost), fmt.Sprintf("its child is gone, and %s, without which it cannot be made again, was lost with the workflow's Checkpoint", ref))
+		return
+	}
+	if !a.w.draining() {
+		a.supplant(op, k, i-op.first, i)
+	}
+	there := s.Exists && !s.Deleting && !a.older(i, s) // otherwise it is made, made again, or changed, by Act
 	answered := there && s.Answered >= int32(a.l.Attempts[i])
 	if answered && !s.Queued {
 		a.open(k)
 	}
 	switch {
-	case there && s.Ready:
+	case there && s.Ready && (answered || !a.l.Marks[i].Has(saga.Stood)):
 		a.settle(i, saga.Succeeded, "", "")
 	case answered && s.Unknown:
 		a.settle(i, saga.Unknown, orInternal(s.Reason), s.Message)
+	case s.Deleting && s.Stalled && (s.Answered >= int32(a.l.Attempts[i]) || a.l.Attempts[i] == a.l.Since[i]):
+		if a.round > 0 { // it was ordered in this very call: its order is durable first
+			a.wakeAt(a.now)
+			return
+		}
+		a.attemptFailed(op, i, orInternal(s.Reason), "what stands cannot be removed to be made anew: "+s.Message)
 	case answered && s.Stalled:
 		a.attemptFailed(op, i, orInternal(s.Reason), s.Message)
 	default:
@@ -64,6 +84,11 @@ func (a *advance) foldRunning(k, i int) {
 			a.attemptFailed(op, i, string(fault.ReasonTimedOut), timedOut("the attempt", op.Timeout.Duration, s.Message))
 		}
 	}
+}
+
+// older reports whether a child was not yet asked for the form in which it is wanted now.
+func (a *advance) older(i int, s Sight) bool {
+	return s.UID != "" && a.l.Since[i] > 1 && s.Asked < int32(a.l.Since[i])
 }
 
 // tick starts the clocks that a child starts which has taken up its attempt and is out of its queue, and stops that of an attempt whose child is back in it. Only what

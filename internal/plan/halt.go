@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/keelway/keelway/api/v1alpha1"
@@ -79,14 +80,16 @@ func (a *advance) haltOperation(k int, up bool) {
 		switch phase := a.l.Phases[i]; {
 		case asked && (phase == saga.Pending || phase == saga.Retrying), why == saga.StopAborted && phase == saga.Running:
 			a.settle(i, saga.Cancelled, v1alpha1.ReasonCancelled, a.l.Cause.Message)
-		case phase == saga.Pending && a.l.Ordered(i): // another try was asked for, and does not come about
-			a.settle(i, saga.Failed, orInternal(a.l.Reason(i)), a.l.Ops[k].Message)
+		case phase == saga.Pending && a.l.Marks[i].Has(saga.Touched): // another try was asked for, and does not come about
+			a.settle(i, saga.Failed, cmp.Or(a.l.Reason(i), string(fault.ReasonDependency)), a.l.Ops[k].Message)
 		case phase == saga.Pending && why == saga.StopTimedOut:
 			a.settle(i, saga.Omitted, string(fault.ReasonTimedOut), a.l.Cause.Message)
 		case phase == saga.Pending:
 			a.settle(i, saga.Omitted, "", "")
 		case phase == saga.Retrying:
 			a.settle(i, saga.Failed, a.l.Reason(i), a.l.Ops[k].Message)
+		case phase == saga.Running && a.w.draining() && !a.flies(&a.w.ops[k], i):
+			a.settle(i, saga.Cancelled, v1alpha1.ReasonCancelled, "its operation was edited before anything came of it")
 		case phase == saga.Running && (up || why == saga.StopTimedOut):
 			a.settle(i, saga.Failed, string(fault.ReasonTimedOut), "the time of the workflow was over")
 		}
@@ -100,6 +103,9 @@ func (a *advance) finish() {
 		return
 	}
 	end := a.end()
+	if end == saga.RunSucceeded && !a.prune() {
+		return
+	}
 	if end != saga.RunSucceeded && a.l.Cause.Reason == "" {
 		a.accuse()
 	}
@@ -113,6 +119,8 @@ func (a *advance) end() saga.RunPhase {
 	switch stop := a.l.Stop; {
 	case stop == saga.StopAborted:
 		return saga.RunCancelled
+	case stop != saga.StopRollback && Lost(a.l): // what nobody knows is not undone before somebody has looked
+		return saga.RunFailed
 	case stop == saga.StopRollback, back, stop != saga.StopNone && a.w.spec.OnFailure == v1alpha1.FailureRollback:
 		return saga.RunUndoing
 	case stop == saga.StopCancelled:

@@ -24,6 +24,8 @@ func Standing(name string, server *v1alpha1.Server) (HostState, string) {
 		return HostWaiting, fmt.Sprintf("Server %s is not ready yet", name)
 	case ready.Status != metav1.ConditionTrue:
 		return HostWaiting, fmt.Sprintf("Server %s is not ready: %s", name, ready.Reason)
+	case ready.Reason == v1alpha1.ReasonStopped:
+		return HostWaiting, fmt.Sprintf("Server %s is powered off: spec.power is %s", name, v1alpha1.PowerStopped)
 	case server.Status.ID == "" || server.Status.Access == nil || server.Status.Facts == nil:
 		return HostWaiting, fmt.Sprintf("Server %s has no machine yet", name)
 	}

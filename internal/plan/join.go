@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/saga"
 )
 
@@ -23,10 +25,22 @@ func (c *compiler) joinOperations() {
 				continue
 			}
 			before, after := &c.out.ops[arc.Op], &c.out.ops[k]
+			if wide := cmp.Or(before.wide(), after.wide()); wide != "" {
+				c.fault(fault.ReasonInvalid, "operation %q: dependsOn %q: match SameIndex joins servers, and %q has services over several of them: give it one recipe and forEach: {operation: NAME}", after.Name, before.Name, wide)
+				continue
+			}
 			after.joins = append(after.joins, join{op: int(arc.Op), soft: arc.Soft, partner: partners(after, before)})
 			before.joined = append(before.joined, join{op: k, soft: arc.Soft, partner: partners(before, after)})
 		}
 	}
+}
+
+// wide names an operation whose instances are not one a server, although it has services; "" where they are.
+func (op *operation) wide() string {
+	if op.TaskServiceBatch == nil || op.each() && len(op.TaskServiceBatch.Recipes) == 1 {
+		return ""
+	}
+	return op.Name
 }
 
 func partners(of, among *operation) []int32 {
@@ -36,6 +50,9 @@ func partners(of, among *operation) []int32 {
 	}
 	out := make([]int32, of.count)
 	for n := range out {
+		if out[n] = int32(among.first); among.open { // it stands for all
+			continue
+		}
 		partner, ok := places[of.key(n)]
 		if out[n] = partner; !ok {
 			out[n] = -1

@@ -23,12 +23,15 @@ func offers(op *operation, output string) bool {
 	case KindTaskService, KindRun:
 		return true
 	}
-	return false
+	return op.Approval != nil && (output == outputApprovedBy || output == outputApprovedAt)
 }
 
 func outputsOf(op *operation) string {
 	if op.child == KindServer {
 		return fmt.Sprintf("a ServerBatch has the outputs %s and %s", outputNames, outputAddresses)
+	}
+	if op.Approval != nil {
+		return fmt.Sprintf("an Approval has the outputs %s and %s", outputApprovedBy, outputApprovedAt)
 	}
 	return fmt.Sprintf("a %s has no outputs", op.Type)
 }

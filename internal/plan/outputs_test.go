@@ -160,11 +160,11 @@ func TestChild(t *testing.T) {
 		if diff := cmp.Diff(labels, child.Labels) + cmp.Diff(annotations, child.Annotations) + cmp.Diff([]string{v1alpha1.Finalizer}, child.Finalizers); diff != "" {
 			t.Error(diff)
 		}
-		if child.Namespace != "default" || child.Name != v1alpha1.ChildName("wf", "servers", s.l.Key(n)) || s.w.Instance(child.Name) != n || action.Name != child.Name {
+		if child.Namespace != "default" || child.Name != v1alpha1.ChildName("wf", "servers", s.l.Key(n)) || s.w.Places(s.l).Of(child.Name) != n || action.Name != child.Name {
 			t.Errorf("it is named %s/%s", child.Namespace, child.Name)
 		}
 	}
-	if s.w.Instance("somebody-else") != -1 {
+	if s.w.Places(s.l).Of("somebody-else") != -1 {
 		t.Error("a foreign name is an instance")
 	}
 }

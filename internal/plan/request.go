@@ -6,18 +6,39 @@ import (
 	"strings"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/nearest"
 	"github.com/keelway/keelway/internal/saga"
 )
 
 // Requests are what people ask of a running workflow: by verb, the value of its annotation, what[@token]. A value is acted on
-// once, when it is another one than the last; an absent one means nothing.
+// once, when it is another one than the last; an absent one means nothing. Under ApprovedBy stands who gave the approval.
 type Requests map[string]string
+
+// New reports whether the value of a verb is one that was not acted on yet.
+func (r Requests) New(l *saga.Ledger, verb string) bool {
+	return r[verb] != "" && l.Handled[verb] != clip(r[verb], saga.MaxValue)
+}
+
+// what returns what a verb is asked about, without the token.
+func (r Requests) what(verb string) string {
+	what, _, _ := strings.Cut(r[verb], "@")
+	return strings.TrimSpace(what)
+}
+
+// approver returns who gave the approval.
+func (r Requests) approver() string {
+	if by := clip(r[ApprovedBy], maxUser); by != "" {
+		return by
+	}
+	return unverified
+}
 
 // requests are the verbs in the order in which they are acted on: where several are new at once, the later one wins.
 var requests = []struct {
 	name string
 	do   func(a *advance, what string) string // what is in the way, or ""
 }{
+	{v1alpha1.VerbApprove, (*advance).approve},
 	{v1alpha1.VerbRetry, (*advance).retry},
 	{v1alpha1.VerbRollback, (*advance).rollback},
 	{v1alpha1.VerbCancel, (*advance).cancel},
@@ -36,10 +57,10 @@ func RequestsIn(annotations map[string]string) Requests {
 }
 
 // handle acts on requests that are new. What is refused counts as handled too, and is told until the next request.
-func (a *advance) handle(asked Requests) {
+func (a *advance) handle() {
 	for _, verb := range requests {
-		value := asked[verb.name]
-		if value == "" || a.l.Handled[verb.name] == clip(value, saga.MaxValue) {
+		value := a.asked[verb.name]
+		if !a.asked.New(a.l, verb.name) {
 			continue
 		}
 		what, _, _ := strings.Cut(value, "@")
@@ -71,7 +92,7 @@ func (a *advance) retry(what string) string {
 		return fmt.Sprintf("the run is %s: there is nothing to try again", phase)
 	case phase == saga.RunUndoing:
 		return "the run is being undone"
-	case phase != saga.RunRollbackFailed:
+	case !leftOver(phase):
 		if other := a.bars(chosen); other != "" {
 			return fmt.Sprintf("operation %q failed too, and nothing starts while it has: ask for both", other)
 		}
@@ -80,14 +101,14 @@ func (a *advance) retry(what string) string {
 		return "nothing of it failed"
 	}
 	switch {
-	case phase == saga.RunRollbackFailed:
+	case leftOver(phase):
 		a.keep(a.own().Reopen(saga.RunUndoing))
 	case phase.Terminal():
 		a.keep(a.own().Reopen(saga.RunRunning))
 	default:
 		a.own().Stop, a.own().Cause = saga.StopNone, saga.Cause{Instance: saga.None}
 	}
-	if phase != saga.RunRollbackFailed && a.broken(v1alpha1.FailureContinue) {
+	if !leftOver(phase) && a.broken(v1alpha1.FailureContinue) {
 		a.accuse()
 	}
 	return ""
@@ -107,7 +128,7 @@ func (a *advance) choose(what string) (chosen []bool, refusal string) {
 				chosen[k] = true
 			}
 		default:
-			return nil, fmt.Sprintf("there is no operation %q: write all, or names of operations with commas between them", clip(name, 80))
+			return nil, fmt.Sprintf("there is no operation %q: write all, or names of operations with commas between them%s", clip(name, 80), nearest.Hint(name, a.w.operations()))
 		}
 	}
 	return chosen, ""
@@ -129,11 +150,13 @@ func (a *advance) again(chosen []bool) (tried int) {
 	var omitted []int
 	for i := range a.l.N() {
 		switch phase := a.l.Phases[i]; {
-		case phase == saga.Omitted && a.l.Reason(i) != v1alpha1.ReasonNoPartner && a.l.Phase != saga.RunRollbackFailed,
-			phase == saga.Cancelled && !a.l.Ordered(i) && a.l.Phase != saga.RunRollbackFailed:
+		case phase == saga.Omitted && a.l.Reason(i) != v1alpha1.ReasonNoPartner && !leftOver(a.l.Phase),
+			phase == saga.Cancelled && !a.l.Marks[i].Has(saga.Touched) && !leftOver(a.l.Phase):
 			omitted = append(omitted, i)
+		case a.l.Asked(i): // what it rests on may be done once more
+			a.own().Unask(i)
 		case !chosen[a.l.OpOf(i)]:
-		case a.l.Phase == saga.RunRollbackFailed && phase != saga.UndoFailed:
+		case leftOver(a.l.Phase) && phase != saga.UndoFailed:
 		case slices.Contains([]saga.Phase{saga.Failed, saga.Unknown, saga.Cancelled, saga.UndoFailed}, phase):
 			a.keep(a.own().Again(i))
 			tried++
@@ -162,7 +185,7 @@ func (a *advance) rollback(string) string {
 		a.keep(a.own().Reopen(saga.RunUndoing))
 		a.own().Stop = saga.StopRollback
 		return ""
-	case saga.RunRollbackFailed:
+	case saga.RunRollbackFailed, saga.RunRollbackBlocked:
 		return a.retry("all")
 	case saga.RunSucceeded:
 		return "the run has succeeded, and undo compensates a failed one: delete the workflow to remove what it made"
@@ -189,4 +212,9 @@ func (a *advance) abort(what string) string {
 	}
 	a.stop(saga.StopAborted, v1alpha1.ReasonCancelled, "somebody aborted the run")
 	return ""
+}
+
+// leftOver reports whether a run was taken back and something could not be.
+func leftOver(p saga.RunPhase) bool {
+	return p == saga.RunRollbackFailed || p == saga.RunRollbackBlocked
 }

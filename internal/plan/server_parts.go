@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,9 @@ const maxNamed = 5
 func (seen ServerSeen) sort() (mine, others []Machine) {
 	for _, m := range seen.Machines {
 		switch {
-		case m.UID == seen.UID || m.Key == seen.Key || m.ID == seen.Recorded && seen.Recorded != "":
+		case seen.Recorded == "" && seen.Replacing != nil && m.ID == seen.Replacing.ID: // it ended; a cloud that lags may show it for a while
+		case m.UID == seen.UID || m.Key == seen.Key || m.ID == seen.Recorded && seen.Recorded != "",
+			m.Key == "" && m.Launch == seen.Launch && m.Launch.Token != "":
 			mine = append(mine, m)
 		default:
 			others = append(others, m)
@@ -32,6 +35,11 @@ func living(machines []Machine) []Machine {
 		}
 	}
 	return alive
+}
+
+// lowest is the machine that every walk chooses of several.
+func lowest(machines []Machine) Machine {
+	return slices.MinFunc(machines, func(a, b Machine) int { return strings.Compare(a.ID, b.ID) })
 }
 
 func machinesBut(machines []Machine, id string) []Machine {

@@ -30,6 +30,7 @@ type serverModel struct {
 	lastDeed  int  // in memory; a restart counts as one
 	policy    v1alpha1.DeletionPolicy
 	faultless bool
+	prompt    bool // machines may be gone when their Delete returns
 	lied      bool // the last look showed nothing although there was something
 }
 
@@ -64,9 +65,9 @@ func (m *serverModel) living() (n int) {
 
 // walk is one reconcile. It returns what Server said last.
 func (m *serverModel) walk() ServerAction {
-	seen := ServerSeen{UID: modelUID, Key: "key-" + modelUID, Recorded: m.recorded, Deleting: m.deleting}
+	seen := ServerSeen{UID: modelUID, Key: "key-" + modelUID, Recorded: m.recorded, Deleting: m.deleting, Can: ServerAbilities{EndsAtOnce: m.prompt}}
 	for range 12 {
-		actions := Server(v1alpha1.ServerSpec{DeletionPolicy: m.policy}, seen)
+		actions := Server(v1alpha1.ServerSpec{ServerPolicies: v1alpha1.ServerPolicies{DeletionPolicy: m.policy}}, seen)
 		seen.Settled = m.now-m.lastDeed > hides
 		for _, action := range actions {
 			if m.crashes("before") || !m.do(action, &seen) || m.crashes("after") {
@@ -101,6 +102,9 @@ func (m *serverModel) do(action ServerAction, seen *ServerSeen) bool {
 		m.create(seen)
 	case ServerAdopt:
 		m.recorded, seen.Recorded = action.ID, action.ID
+	case ServerNote:
+		first := FirstApplied(v1alpha1.ServerSpec{}, false)
+		seen.Applied = &first
 	case ServerDelete:
 		m.delete(action.ID, seen)
 	case ServerRelease:
@@ -136,9 +140,13 @@ func (m *serverModel) delete(id string, seen *ServerSeen) {
 	for _, c := range m.visible() {
 		if c.ID == id {
 			if c.goneFrom == 0 {
-				c.goneFrom, c.State = m.now+rapid.IntRange(1, 3).Draw(m.t, "ends"), MachineTerminating
+				soonest := 1
+				if m.prompt {
+					soonest = 0
+				}
+				c.goneFrom, c.State = m.now+rapid.IntRange(soonest, 3).Draw(m.t, "ends"), MachineTerminating
 			}
-			seen.Ending = true
+			seen.Ending, seen.Looked, seen.Machines, seen.Absences = true, false, nil, 0
 			return
 		}
 	}
@@ -149,7 +157,7 @@ func (m *serverModel) delete(id string, seen *ServerSeen) {
 
 func TestServerProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &serverModel{t: t, policy: rapid.SampledFrom([]v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, v1alpha1.DeletionOrphan}).Draw(t, "policy")}
+		m := &serverModel{t: t, prompt: rapid.Bool().Draw(t, "prompt"), policy: rapid.SampledFrom([]v1alpha1.DeletionPolicy{v1alpha1.DeletionDelete, v1alpha1.DeletionOrphan}).Draw(t, "policy")}
 		for range rapid.IntRange(1, 40).Draw(t, "events") {
 			m.now++
 			switch rapid.SampledFrom([]string{"walk", "walk", "walk", "tick", "boot", "delete", "delete", "another hand"}).Draw(t, "event") {

@@ -29,8 +29,12 @@ func SumServer(s *v1alpha1.Server) ServerSummary {
 		return serverSummary(v1alpha1.ServerDeleting, v1alpha1.ReasonDeleting, "the server is being deleted", provisioned)
 	case provisioned == nil:
 		return serverSummary(v1alpha1.ServerPending, v1alpha1.ReasonProgressing, "nothing was asked of the provider yet", nil)
+	case provisioned.Status != metav1.ConditionTrue && provisioned.Reason == v1alpha1.ReasonStopped:
+		return ServerSummary{Phase: v1alpha1.ServerStopped, Ready: true, Reason: v1alpha1.ReasonStopped, Message: provisioned.Message}
 	case provisioned.Status != metav1.ConditionTrue && s.Status.ID == "":
 		return serverSummary(v1alpha1.ServerPending, v1alpha1.ReasonProgressing, "nothing was asked of the provider yet", provisioned)
+	case provisioned.Status != metav1.ConditionTrue && s.Status.Applied != nil:
+		return serverSummary(v1alpha1.ServerUpdating, v1alpha1.ReasonProgressing, "the machine is changed", provisioned)
 	case provisioned.Status != metav1.ConditionTrue:
 		return serverSummary(v1alpha1.ServerCreating, v1alpha1.ReasonProgressing, "the provider makes the machine", provisioned)
 	case reachable == nil || reachable.Status != metav1.ConditionTrue:

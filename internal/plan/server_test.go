@@ -93,6 +93,14 @@ func TestServer(t *testing.T) {
 			reason: "it will be gone soon: nobody needs to do anything",
 			seen:   ServerSeen{Looked: true, Machines: []Machine{machine("i-9", before, MachineTerminating)}}, want: serverWaits(fault.ReasonInProgress),
 		},
+		"refused before": {
+			reason: "nothing is sent again that only a person can have granted",
+			seen:   ServerSeen{Looked: true, Refused: fault.New(fault.Terminal, fault.ReasonQuotaExceeded, "no more")}, want: serverStops(fault.ReasonQuotaExceeded), message: "no more",
+		},
+		"refused before, and there": {
+			reason: "what shows counts more than what was said",
+			seen:   ServerSeen{Looked: true, Refused: fault.New(fault.Terminal, fault.ReasonQuotaExceeded, "no more"), Machines: []Machine{machine("i-1", me, MachinePending)}}, want: serverDoes(ServerAdopt, "i-1"),
+		},
 		"recorded": {
 			reason: "what became of the machine is not known yet",
 			seen:   ServerSeen{Recorded: "i-1"}, want: serverDoes(ServerLook, "i-1"),
@@ -104,12 +112,11 @@ func TestServer(t *testing.T) {
 		},
 		"running": {
 			reason: "it is what was asked for",
-			seen:   ServerSeen{Recorded: "i-1", Looked: true, Machines: []Machine{machine("i-1", me, MachineRunning)}}, want: serverDoes(ServerNone, "i-1"),
+			seen:   ServerSeen{Recorded: "i-1", Looked: true, Applied: &v1alpha1.ServerApplied{Power: v1alpha1.PowerRunning}, Machines: []Machine{machine("i-1", me, MachineRunning)}}, want: serverDoes(ServerNone, "i-1"),
 		},
-		"powered off": {
-			reason: "power is not ours to change yet",
-			seen:   ServerSeen{Recorded: "i-1", Looked: true, Machines: []Machine{machine("i-1", me, MachineStopped)}}, want: serverWaits(fault.ReasonInProgress),
-			message: "start it",
+		"up for the first time": {
+			reason: "what it was made with is written down before anything is compared with it",
+			seen:   ServerSeen{Recorded: "i-1", Looked: true, Machines: []Machine{machine("i-1", me, MachineRunning)}}, want: serverDoes(ServerNote, "i-1"),
 		},
 		"given up": {
 			reason: "the provider's own words reach the person who has to act",
@@ -161,6 +168,26 @@ func TestServer(t *testing.T) {
 			reason: "the provider took our Delete",
 			seen:   ServerSeen{Deleting: true, Recorded: "i-1", Ending: true}, want: serverWaits(fault.ReasonInProgress),
 		},
+		"ending, at a prompt provider": {
+			reason: "it may be gone already: nobody waits for the next List",
+			seen:   ServerSeen{Deleting: true, Recorded: "i-1", Ending: true, Can: ServerAbilities{EndsAtOnce: true}}, want: serverDoes(ServerLook, ""),
+		},
+		"ending, and shown after all": {
+			reason: "it takes its time",
+			seen: ServerSeen{Deleting: true, Recorded: "i-1", Ending: true, Looked: true, Can: ServerAbilities{EndsAtOnce: true},
+				Machines: []Machine{machine("i-1", me, MachineTerminating)}},
+			want: serverWaits(fault.ReasonInProgress),
+		},
+		"ending, and not shown": {
+			reason: "one answer may be wrong here, too",
+			seen:   ServerSeen{Deleting: true, Recorded: "i-1", Ending: true, Looked: true, Absences: 1, Settled: true, Can: ServerAbilities{EndsAtOnce: true}},
+			want:   serverDoes(ServerLook, ""),
+		},
+		"ended at once": {
+			reason: "I10: two answers after the Delete show nothing",
+			seen:   ServerSeen{Deleting: true, Recorded: "i-1", Ending: true, Looked: true, Absences: 2, Settled: true, Can: ServerAbilities{EndsAtOnce: true}},
+			want:   serverDoes(ServerRelease, "i-1"),
+		},
 		"deleting, said to be gone": {
 			reason: "one answer may be wrong",
 			seen:   ServerSeen{Deleting: true, Recorded: "i-1", Absences: 1, Settled: true}, want: serverDoes(ServerLook, ""),
@@ -203,7 +230,7 @@ func TestServer(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			tc.seen.UID, tc.seen.Key = me, "key-"+me
-			got := Server(v1alpha1.ServerSpec{DeletionPolicy: tc.policy}, tc.seen)
+			got := Server(v1alpha1.ServerSpec{ServerPolicies: v1alpha1.ServerPolicies{DeletionPolicy: tc.policy}}, tc.seen)
 			if diff := cmp.Diff(tc.want, serverVerdicts(got)); diff != "" {
 				t.Fatalf("%s (-want +got):\n%s", tc.reason, diff)
 			}
@@ -211,5 +238,26 @@ func TestServer(t *testing.T) {
 				t.Errorf("the message %q does not say %q", err, tc.message)
 			}
 		})
+	}
+}
+
+// TestForAPerson: what mends itself, or is mended by a look at the spec, is no matter of a person at the cloud.
+func TestForAPerson(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		err    error
+		want   bool
+	}{
+		"nothing":      {"it was not refused", nil, false},
+		"permission":   {"somebody has to give it", fault.New(fault.Terminal, fault.ReasonUnauthorized, "no"), true},
+		"quota":        {"somebody has to raise it", fault.New(fault.Terminal, fault.ReasonQuotaExceeded, "no"), true},
+		"tried again":  {"the provider says that it may pass", fault.New(fault.Retry, fault.ReasonQuotaExceeded, "later"), false},
+		"wrong names":  {"another spec is another request", fault.New(fault.Terminal, fault.ReasonInvalid, "no such size"), false},
+		"not known":    {"a look tells", fault.New(fault.Unknown, fault.ReasonOutcomeUnknown, "?"), false},
+		"lack of room": {"it comes back", fault.New(fault.Retry, fault.ReasonResourcesDepleted, "full"), false},
+	} {
+		if got := ForAPerson(tc.err); got != tc.want {
+			t.Errorf("%s: %s: %v, want %v", name, tc.reason, got, tc.want)
+		}
 	}
 }

@@ -13,19 +13,24 @@ import (
 
 // Sight is what was seen of one instance's child. The zero value means "not seen", which is not the same as Gone.
 type Sight struct {
-	Exists   bool
-	Deleting bool
-	Gone     bool // a live read found nothing: its absence is confirmed
-	Queued   bool // it waits for a limit, or nobody has looked at it yet
-	Ready    bool // it is what was asked for
-	Stalled  bool // it does not go on by itself
-	Unknown  bool // it cannot say whether its effect took place
-	Asked    int32
-	Answered int32 // the attempt that Ready, Stalled and Unknown speak of
-	UID      types.UID
-	Reason   string
-	Message  string
-	Outputs  map[string]string
+	Exists    bool
+	Deleting  bool
+	Gone      bool // a live read found nothing: its absence is confirmed
+	Queued    bool // it waits for a limit, or nobody has looked at it yet
+	Ready     bool // it is what was asked for
+	Stalled   bool // it does not go on by itself
+	Unknown   bool // it cannot say whether its effect took place
+	Asked     int32
+	Answered  int32 // the attempt that Ready, Stalled and Unknown speak of
+	UID       types.UID
+	Reason    string
+	Message   string
+	Outputs   map[string]string
+	Protected bool                 // it may not be deleted
+	Run       int32                // the run of the workflow that last changed it, and
+	Effect    string               // what it did to it
+	Child     Child                // the child as it was seen, which is the cache's own: it is read and never changed. Nil: only its metadata were seen
+	Cost      *v1alpha1.ServerCost // of a Server
 }
 
 // Sights are what was seen, by instance.
@@ -37,13 +42,23 @@ func NotMade(attempt int32, err error) Sight {
 	return Sight{Exists: true, Stalled: true, Asked: attempt, Answered: attempt, Reason: string(fault.ReasonOf(err)), Message: err.Error()}
 }
 
-// Look reads a child: a *Server, *TaskService or *Run. It keeps nothing of the object but its outputs map.
+// LookAt reads the metadata of a child.
+func LookAt(child metav1.Object) Sight {
+	return Sight{
+		Exists: true, Deleting: child.GetDeletionTimestamp() != nil, UID: child.GetUID(), Asked: attemptOf(child),
+		Run: number(child, v1alpha1.AnnotationRun), Effect: child.GetAnnotations()[v1alpha1.AnnotationEffect],
+	}
+}
+
+// Look reads a child: a *Server, *TaskService or *Run.
 func Look(child metav1.Object) Sight {
-	s := Sight{Exists: true, Deleting: child.GetDeletionTimestamp() != nil, UID: child.GetUID(), Asked: attemptOf(child)}
+	s := LookAt(child)
+	s.Child, _ = child.(Child)
 	switch c := child.(type) {
 	case *v1alpha1.Server:
 		s.judge(c, c.Status.Attempt)
-		s.Outputs = serverOutputs(c)
+		s.Outputs, s.Cost = serverOutputs(c), c.Status.Cost
+		s.Protected = c.Spec.DeletionProtection == v1alpha1.SwitchEnabled
 	case *v1alpha1.TaskService:
 		s.judge(c, c.Status.Attempt)
 		s.Outputs = c.Status.Outputs
@@ -71,8 +86,10 @@ func (s *Sight) judge(child v1alpha1.Object, answered int32) {
 	s.Stalled = meta.IsStatusConditionTrue(conditions, v1alpha1.StalledCondition)
 }
 
-func attemptOf(child metav1.Object) int32 {
-	n, err := strconv.ParseInt(child.GetAnnotations()[v1alpha1.AnnotationAttempt], 10, 32)
+func attemptOf(child metav1.Object) int32 { return number(child, v1alpha1.AnnotationAttempt) }
+
+func number(child metav1.Object, annotation string) int32 {
+	n, err := strconv.ParseInt(child.GetAnnotations()[annotation], 10, 32)
 	if err != nil {
 		return 0
 	}

@@ -52,7 +52,12 @@ func TestLook(t *testing.T) {
 		"no attempt": {"somebody took the annotation away", &v1alpha1.Run{ObjectMeta: meta(1, func(m *metav1.ObjectMeta) { m.Annotations = nil })}, Sight{Exists: true, Queued: true, UID: "u"}},
 	}
 	for name, c := range cases {
-		if diff := cmp.Diff(c.want, Look(c.child)); diff != "" {
+		seen := Look(c.child)
+		if seen.Child != c.child {
+			t.Errorf("%s: the child itself is not in sight", name)
+		}
+		seen.Child = nil
+		if diff := cmp.Diff(c.want, seen); diff != "" {
 			t.Errorf("%s (%s): -want +got\n%s", name, c.why, diff)
 		}
 	}

@@ -43,6 +43,7 @@ func randomWorkflow(rng *rand.Rand) *v1alpha1.BatchWorkflow {
 		m.limits(k)
 		m.condition(k)
 	}
+	m.widen()
 	if m.chance(30) {
 		rng.Shuffle(n, func(i, j int) { m.ops[i], m.ops[j] = m.ops[j], m.ops[i] })
 	}
@@ -57,12 +58,36 @@ func randomWorkflow(rng *rand.Rand) *v1alpha1.BatchWorkflow {
 	if m.chance(10) {
 		flow.Spec.TTLAfterFinished = &metav1.Duration{Duration: m.between(0, 30*time.Second)}
 	}
+	switch {
+	case m.chance(15):
+		flow.Spec.Mode = v1alpha1.ModeApplyAfterApproval
+	case m.chance(3):
+		flow.Spec.Mode = v1alpha1.ModePlan
+	}
+	if m.chance(15) {
+		flow.Annotations["approver"] = "none"
+	}
 	for _, op := range m.ops {
 		if op.Wait != nil && op.Wait.Duration.Duration%time.Second != 0 || op.Check != nil && op.Check.Condition != "" { // over at the next look
 			flow.Annotations["short-waits"] = "yes"
 		}
 	}
 	return flow
+}
+
+// widen makes edges join all instances where these are not one a server.
+func (m *maker) widen() {
+	wide := map[string]bool{}
+	for _, op := range m.ops {
+		wide[op.Name] = op.TaskServiceBatch != nil && (op.TaskServiceBatch.ForEach == nil || len(op.TaskServiceBatch.Recipes) > 1)
+	}
+	for _, op := range m.ops {
+		for n := range op.DependsOn {
+			if wide[op.Name] || wide[op.DependsOn[n].Operation] {
+				op.DependsOn[n].Match = v1alpha1.MatchAll
+			}
+		}
+	}
 }
 
 func (m *maker) policy() v1alpha1.FailurePolicy {
@@ -187,8 +212,11 @@ func (m *maker) target(k int) v1alpha1.OperationTarget {
 	target := v1alpha1.OperationTarget{Operation: m.ops[from].Name}
 	if batch := m.ops[from].ServerBatch; m.chance(20) {
 		target.Key = "0"
-		if batch.ForEach != nil {
+		switch {
+		case batch.ForEach != nil:
 			target.Key = batch.ForEach[0].Key
+		case batch.ForEachFrom != "": // which may be there, or not
+			target.Key = "a"
 		}
 	}
 	return target
@@ -200,6 +228,9 @@ func (m *maker) fill(k int) {
 	switch kind := m.rng.IntN(10); {
 	case kind < 4:
 		op.Type, op.ServerBatch = v1alpha1.OperationServerBatch, &v1alpha1.ServerBatch{}
+		if m.chance(30) && m.lists(k) {
+			break
+		}
 		if n := int32(1 + m.rng.IntN(3)); m.chance(50) {
 			op.ServerBatch.Count = &n
 			break
@@ -215,6 +246,9 @@ func (m *maker) fill(k int) {
 				choice.Parameters = &v1alpha1.Parameters{RawExtension: runtime.RawExtension{Raw: fmt.Appendf(nil, `{%q: %q}`, from, ref)}}
 			}
 			op.TaskServiceBatch.Recipes = append(op.TaskServiceBatch.Recipes, choice)
+		}
+		if target := op.TaskServiceBatch.Targets; target.Operation != "" && target.Key == "" && m.chance(40) {
+			op.TaskServiceBatch.Targets, op.TaskServiceBatch.ForEach = v1alpha1.OperationTarget{}, &v1alpha1.EachServer{Operation: target.Operation}
 		}
 	case kind < 7:
 		op.Type, op.Check = v1alpha1.OperationCheck, &v1alpha1.Check{TCP: &v1alpha1.TCPProbe{Address: "127.0.0.1:1"}}
@@ -238,10 +272,29 @@ func (m *maker) fill(k int) {
 		target := m.target(k)
 		script := m.script(k)
 		op.Type, op.Check = v1alpha1.OperationCheck, &v1alpha1.Check{Command: &script, Target: &target}
+	case m.chance(40) && m.switches(k):
+	case m.chance(40):
+		op.Type, op.Approval = v1alpha1.OperationApproval, &v1alpha1.Approval{}
 	default:
 		durations := []time.Duration{0, 0, 300 * time.Millisecond, time.Second, 3 * time.Second}
 		op.Type, op.Wait = v1alpha1.OperationWait, &v1alpha1.Wait{Count: int32(1 + m.rng.IntN(3)), Duration: metav1.Duration{Duration: durations[m.rng.IntN(5)]}}
 	}
+}
+
+// switches makes it an operation of type Power, where there are servers.
+func (m *maker) switches(k int) bool {
+	from := m.servers(k)
+	if from < 0 {
+		return false
+	}
+	for n := range k {
+		if before := m.ops[n].Power; before != nil && before.Target.Operation == m.ops[from].Name {
+			m.depend(k, n, []v1alpha1.EdgeType{v1alpha1.EdgeHard, v1alpha1.EdgeSoft}[m.rng.IntN(2)])
+		}
+	}
+	m.ops[k].Type = v1alpha1.OperationPower
+	m.ops[k].Power = &v1alpha1.PowerSwitch{State: []v1alpha1.Power{v1alpha1.PowerStopped, v1alpha1.PowerRunning}[m.rng.IntN(4)/3], Target: v1alpha1.OperationTarget{Operation: m.ops[from].Name}}
+	return true
 }
 
 func (m *maker) script(k int) v1alpha1.CommandScript {
@@ -262,7 +315,7 @@ func (m *maker) reference(k int) (name, ref string) {
 		return "", ""
 	}
 	from := slices.IndexFunc(m.ops, func(op v1alpha1.Operation) bool { return op.Name == name })
-	if m.ops[from].Wait != nil || m.ops[from].Check != nil && m.ops[from].Check.Condition != "" {
+	if m.ops[from].Power != nil || m.ops[from].Wait != nil || m.ops[from].Approval != nil || m.ops[from].Check != nil && m.ops[from].Check.Condition != "" {
 		return "", ""
 	}
 	m.depend(k, from, v1alpha1.EdgeHard)
@@ -279,6 +332,9 @@ func givenBy(kind string) string {
 
 func (m *maker) limits(k int) {
 	op := &m.ops[k]
+	if op.Approval != nil {
+		return
+	}
 	if m.chance(50) {
 		op.Retry = &v1alpha1.RetryPolicy{Limit: int32(m.rng.IntN(4)), Backoff: v1alpha1.Backoff{
 			Duration: &metav1.Duration{Duration: m.between(0, 2*time.Second)}, Factor: int32(m.rng.IntN(4)), MaxDuration: &metav1.Duration{Duration: 3 * time.Second},
@@ -327,6 +383,7 @@ func (m *maker) way(f *leaf, i int) *leaf {
 	}
 	f.outputs = map[string]string{
 		outputAddresses: fmt.Sprintf("10.0.0.%d", i),
+		outputList:      anyList(m.rng),
 		"token":         fmt.Sprintf(`%d"; $(reboot) ${operations.op0.outputs.token} %s`, i, strings.Repeat("é", m.rng.IntN(3))),
 	}
 	return f

@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +16,16 @@ type checks struct {
 	w       *world
 	problem error // the first one found
 
+	places    Places           // in the durable ledger
+	under     *Workflow        // as the durable ledger knows it
+	before    map[string]Child // what stood when the present run began
 	opOf      []int
 	needs     [][]need // by instance: what it waits for
 	rests     [][]int  // by instance: what depends on it, directly or not
 	succeeded []bool   // by instance: its success was durable at some time
 	finished  []bool
-	limits    []int // by instance: the limit in force when it was started
+	limits    []int           // by instance: the limit in force when it was started
+	foretold  map[string]Deed // by name of the child: what the plan says by which the run goes on; nil: there is none
 }
 
 func (c *checks) fail(format string, args ...any) error {
@@ -65,12 +67,24 @@ func (c *checks) recorded(o *operator, read, next *saga.Ledger) {
 		c.fail("I9: what was stored reads differently")
 	}
 	old := c.w.durable
-	if c.opOf == nil {
+	switch {
+	case c.opOf == nil:
 		c.learn(read)
+	case old.SpecHash != read.SpecHash || old.Run != read.Run:
+		c.replanned(old, read)
+		c.learn(read)
+		c.foretold = nil
+		return
+	case !maps.Equal(spansOf(old), spansOf(read)):
+		old = c.expanded(o, old, read)
 	}
+	defer c.locate(read)
 	started, asked, reached := 0, c.asked(old, read), reach
 	if asked {
 		reached = reachAsked
+		if old.Handled[v1alpha1.VerbRetry] != read.Handled[v1alpha1.VerbRetry] {
+			c.foretold = nil // what failed meanwhile is done once more
+		}
 	}
 	for i, to := range read.Phases {
 		from := saga.Pending
@@ -88,8 +102,18 @@ func (c *checks) recorded(o *operator, read, next *saga.Ledger) {
 			c.limits[i] = o.workflow.limit()
 		}
 		c.believed(old, read, i)
-		if old != nil && old.Attempts[i] == 0 && read.Attempts[i] > 0 || old == nil && read.Attempts[i] > 0 {
-			c.started(o.workflow, read, i)
+		c.ungated(o, old, read, i)
+		rebuilt := old != nil && old.Since[i] == 0 && old.Ordered(i) // what it is asked once more is no start
+		if read.Since[i] > 0 && !rebuilt && (old == nil || old.Since[i] != read.Since[i]) {
+			c.started(o.workflow, old, read, i)
+		}
+		c.approved(o.workflow, old, read, i)
+		if from == saga.Unknown && to != saga.Unknown && old.Reason(i) == string(fault.ReasonCheckpointLost) && asked {
+			c.w.visited.see("a lost instance is tried again")
+			c.succeeded[i] = false // somebody has looked
+			if h := c.childOf(i); h != nil {
+				c.w.leaf(h).created = 0
+			}
 		}
 		c.succeeded[i] = c.succeeded[i] || to == saga.Succeeded || to == saga.Skipped
 		c.finished[i] = c.finished[i] || to.Terminal()
@@ -99,7 +123,25 @@ func (c *checks) recorded(o *operator, read, next *saga.Ledger) {
 		c.fail("I6: %d instances are started and not ended, and the limit is %d", counts.Live(), limit)
 	}
 	if old != nil {
-		c.compareRuns(old, read)
+		c.compareRuns(old, read, c.w.lost || o.gate.Record != c.w.checkpoint.plan)
+	}
+}
+
+// approved looks at an approval that is recorded as given: it was asked for durably before, and somebody gave it.
+func (c *checks) approved(w *Workflow, old, read *saga.Ledger, i int) {
+	op := &w.ops[c.opOf[i]]
+	if op.Approval == nil || read.Phases[i] != saga.Succeeded && read.Phases[i] != saga.Undone || old != nil && old.Phases[i] != saga.Pending {
+		return
+	}
+	c.w.visited.see("approved")
+	switch {
+	case !c.w.approved[op.Name]:
+		c.fail("approved by nobody: %s", op.Name)
+	case old == nil || !old.Asked(i):
+		c.fail("approved before it was asked for: %s", op.Name)
+	}
+	if old != nil && old.Refusal != "" && strings.Contains(old.Refusal, v1alpha1.VerbApprove) {
+		c.w.visited.see("approved after it had been refused")
 	}
 }
 
@@ -121,13 +163,17 @@ func (c *checks) asked(old, read *saga.Ledger) bool {
 
 // believed looks whether what is now held for true about a child was ever so.
 func (c *checks) believed(old, read *saga.Ledger, i int) {
-	f, failed := c.w.leaves[i], int32(read.Attempts[i])
+	h, failed := c.childOf(i), int32(read.Attempts[i])
 	if old == nil || old.Phases[i] == read.Phases[i] && old.Attempts[i] == read.Attempts[i] {
 		return
 	}
 	if read.Phases[i] == saga.Skipped {
 		c.w.visited.see("skipped by its condition")
 	}
+	if h == nil {
+		return
+	}
+	f := c.w.leaf(h)
 	c.inTime(old, read, i)
 	switch read.Phases[i] {
 	case saga.Undone:
@@ -136,7 +182,13 @@ func (c *checks) believed(old, read *saga.Ledger, i int) {
 		} else if read.Tries[i] > 1 {
 			c.w.visited.see("undone at another try")
 		}
-		if h := c.childOf(i); h.live() != nil && !f.byStale {
+		switch live := h.live(); {
+		case live == nil || f.byStale || c.scripted(h):
+		case read.Marks[i].Has(saga.Stood) && h.kind != KindRun:
+			if s := LookAt(live); s.Effect != EffectReverted || s.Run != read.Run {
+				c.fail("I10: %s is held to be put back and is %s by run %d", h.name, s.Effect, s.Run)
+			}
+		default:
 			c.fail("I10: %s is held to be gone and exists", h.name)
 		}
 		return
@@ -154,8 +206,8 @@ func (c *checks) believed(old, read *saga.Ledger, i int) {
 // inTime looks whether an attempt had its time before it was over: that of its queue, and that for which the run was held, do
 // not count.
 func (c *checks) inTime(old, read *saga.Ledger, i int) {
-	f, spec := c.w.leaves[i], c.w.flow.Spec.Operations[c.opOf[i]]
-	if read.Reason(i) != string(fault.ReasonTimedOut) || old.Phases[i] != saga.Running || f.vanished+f.stale > 0 || spec.Timeout == nil ||
+	f, spec := c.w.leaf(c.childOf(i)), c.w.operation(read.Ops[c.opOf[i]].Name)
+	if spec == nil || read.Reason(i) != string(fault.ReasonTimedOut) || old.Phases[i] != saga.Running || f.vanished+f.stale > 0 || spec.Timeout == nil ||
 		f.told < toldWorking || f.attempt != int32(read.Attempts[i]) || spec.TotalTimeout != nil || c.w.flow.Spec.Timeout != nil {
 		return
 	}
@@ -168,14 +220,14 @@ func (c *checks) inTime(old, read *saga.Ledger, i int) {
 
 func (c *checks) childOf(i int) *history {
 	for _, h := range c.w.children {
-		if h.instance == i {
+		if h.place == i {
 			return h
 		}
 	}
 	return nil
 }
 
-func (c *checks) compareRuns(old, read *saga.Ledger) {
+func (c *checks) compareRuns(old, read *saga.Ledger, planned bool) {
 	reached, asked := reachRun, !maps.Equal(old.Handled, read.Handled)
 	if asked {
 		reached = reachRunAsked
@@ -187,7 +239,7 @@ func (c *checks) compareRuns(old, read *saga.Ledger) {
 		c.w.visited.see("story forgotten")
 		return
 	}
-	if old.Phase.Terminal() && !asked {
+	if old.Phase.Terminal() && !asked && !planned { // the plan of the next run is recorded beside it
 		c.fail("I14: something is written about a run that is over: %s", old.Phase)
 	}
 	if old.Cause.Reason != "" && read.Cause != old.Cause && !asked {
@@ -195,7 +247,7 @@ func (c *checks) compareRuns(old, read *saga.Ledger) {
 	}
 	for k := range old.Ops {
 		for key, value := range old.Ops[k].Outputs {
-			if read.Ops[k].Outputs[key] != value {
+			if now, there := read.Ops[k].Outputs[key]; there && now != value {
 				c.fail("outputs of operation %q changed after they were frozen", old.Ops[k].Name)
 			}
 		}
@@ -205,19 +257,22 @@ func (c *checks) compareRuns(old, read *saga.Ledger) {
 func isLive(p saga.Phase) bool { return p == saga.Running || p == saga.Retrying || p == saga.Undoing }
 
 // started looks at an instance that is ordered for the first time.
-func (c *checks) started(w *Workflow, l *saga.Ledger, i int) {
+func (c *checks) started(w *Workflow, old, l *saga.Ledger, i int) {
 	if l.Phases[i] == saga.Undone {
 		return // without a child and over at once: the whole way there and back is in this record
 	}
 	for j, phase := range l.Phases {
-		if phase == saga.Failed && l.Attempts[j] == 0 {
+		if phase == saga.Failed && (old == nil || !isLive(old.Phases[j])) {
 			return // a value was found missing after this one was started, in one pass
 		}
+	}
+	if w.ops[c.opOf[i]].Approval != nil {
+		return // it was given before the rest of this record came to pass: see approved
 	}
 	for j, phase := range l.Phases {
 		policy := w.ops[c.opOf[j]].policy
 		if (phase == saga.Failed || phase == saga.Unknown) && (policy == v1alpha1.FailureFail || policy == v1alpha1.FailureRollback) {
-			c.fail("%s[%s] is started although %s[%s] is %s: %s", l.Ops[c.opOf[i]].Name, l.Key(i), l.Ops[c.opOf[j]].Name, l.Key(j), phase, l.Reason(j))
+			c.fail("%s[%s] is started although %s[%s] is %s: %s: %s", l.Ops[c.opOf[i]].Name, l.Key(i), l.Ops[c.opOf[j]].Name, l.Key(j), phase, l.Reason(j), c.describe())
 		}
 	}
 	if l.Stop != saga.StopNone {
@@ -235,114 +290,12 @@ func (c *checks) started(w *Workflow, l *saga.Ledger, i int) {
 	}
 }
 
-// creating looks at the POST of a child.
-func (c *checks) creating(o *operator, action ChildAction) {
-	w, i := c.w, action.Instance
-	f := w.leaves[i]
-	if w.durable == nil || w.durable.Attempts[i] == 0 {
-		c.fail("I2: %s is created by %s and its order is not durable", action.Name, o.name)
-		return
-	}
-	phase := w.durable.Phases[i]
-	if f.byStale = phase != saga.Running; f.byStale {
-		f.stale++
-		w.visited.see("stale deed: created while " + phase.String())
-		return
-	}
-	for _, before := range c.needs[i] {
-		if !c.finished[before.instance] || !before.soft && !c.succeeded[before.instance] {
-			c.fail("I5: %s is created and the success of instance %d is not durable", action.Name, before.instance)
-		}
-	}
-	if f.created > f.vanished+f.stale {
-		c.fail("I1: %s is created twice", action.Name)
-	}
-	c.room(i)
-	c.content(action.Child)
-}
-
-// room counts in the world: children that are neither as wanted nor given up, against the limits in force at their starts.
-func (c *checks) room(next int) {
-	busy, most := 1, c.limits[next]
-	for _, h := range c.w.children {
-		live := h.live()
-		if live == nil || h.instance == next || isReady(live) || !isLive(c.w.durable.Phases[h.instance]) {
-			continue
-		}
-		busy++
-		most = max(most, c.limits[h.instance])
-	}
-	if busy > most {
-		c.fail("I6: %d children are at work, and the limit was %d", busy, most)
-	}
-}
-
-// content compares what was substituted with what is durable.
-func (c *checks) content(child Child) {
-	text, err := json.Marshal(child)
-	if err != nil {
-		c.fail("encoding a child: %v", err)
-	}
-	if run, ok := child.(*v1alpha1.Run); ok && run.Spec.Command != nil {
-		for _, v := range run.Spec.Command.Env {
-			k := c.w.durable.Find(strings.TrimPrefix(v.Name, "FROM_"))
-			if value, ok := c.w.durable.Ops[k].Outputs[givenBy(c.w.durable.Ops[k].Type)]; !ok || value != v.Value {
-				c.fail("%s gets %q and durable is %q", run.Name, v.Value, value)
-			}
-		}
-	}
-	if service, ok := child.(*v1alpha1.TaskService); ok && service.Spec.Parameters != nil {
-		var parameters map[string]string
-		if err := json.Unmarshal(service.Spec.Parameters.Raw, &parameters); err != nil {
-			c.fail("parameters are no longer JSON: %v: %s", err, text)
-		}
-		for name, got := range parameters {
-			k := c.w.durable.Find(name)
-			if value, ok := c.w.durable.Ops[k].Outputs[givenBy(c.w.durable.Ops[k].Type)]; !ok || value != got {
-				c.fail("%s gets %q and durable is %q", service.Name, got, value)
-			}
-		}
-	}
-}
-
-func (c *checks) raising(o *operator, action ChildAction) {
-	if asked := int32(c.w.durable.Attempts[action.Instance]); action.Attempt > asked {
-		c.fail("I2: %s is asked for attempt %d by %s, and durable is %d", action.Name, action.Attempt, o.name, asked)
-	}
-	c.w.visited.see("attempt raised")
-}
-
-// deleting looks at a deletion that has an effect.
-func (c *checks) deleting(o *operator, h *history, stray bool) {
-	phase := c.w.durable.Phases[h.instance]
-	switch {
-	case stray && Wants(o.workflow, c.w.durable, h.instance):
-		c.fail("I13: %s is deleted as a stray by %s, and its instance is %s", h.name, o.name, phase)
-	case stray:
-		c.w.visited.see("stale deed reversed")
-		return
-	case phase == saga.Undone || phase == saga.Irreversible: // made by a stale order after its end
-		return
-	case phase != saga.Undoing && phase != saga.UndoFailed: // the latter ran out of time before this deed was done
-		c.fail("I7: %s is deleted by %s, and its instance is %s", h.name, o.name, phase)
-	}
-	for _, other := range c.w.children {
-		switch c.w.durable.Phases[other.instance] {
-		case saga.Undone, saga.Irreversible:
-			continue
-		}
-		if other.live() != nil && slices.Contains(c.rests[h.instance], other.instance) {
-			c.fail("I7: %s is deleted before %s, which rests on it", h.name, other.name)
-		}
-	}
-}
-
 // advanced looks at the engine itself: it changes nothing that it was given, and its answer is a fixed point.
 func (c *checks) advanced(o *operator, before *saga.Ledger) {
 	if !before.Equal(o.ledger) {
 		c.fail("Advance changed the ledger that it was given")
 	}
-	if c.w.rng.IntN(8) > 0 || c.w.flow.Annotations["short-waits"] != "" {
+	if again := !o.wake.IsZero() && !o.wake.After(c.w.now); again || c.w.rng.IntN(8) > 0 || c.w.flow.Annotations["short-waits"] != "" {
 		return
 	}
 	again, _, err := Advance(c.w.broken.engine(o.workflow, o.next), o.next, o.sights, o.asked(), c.w.now)

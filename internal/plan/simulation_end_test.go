@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/saga"
 )
 
@@ -21,7 +22,12 @@ type need struct {
 func (c *checks) learn(l *saga.Ledger) {
 	n := l.N()
 	c.succeeded, c.finished, c.limits = make([]bool, n), make([]bool, n), make([]int, n)
-	c.needs, c.rests = make([][]need, n), make([][]int, n)
+	c.needs, c.rests, c.opOf = make([][]need, n), make([][]int, n), nil
+	c.locate(l)
+	for i, phase := range l.Phases { // what goes on from an earlier plan
+		c.succeeded[i], c.finished[i] = phase == saga.Succeeded, phase.Terminal()
+		c.limits[i] = c.w.workflow(c.w.flow).limit()
+	}
 	for k := range l.Ops {
 		for range l.Ops[k].Count {
 			c.opOf = append(c.opOf, k)
@@ -72,9 +78,12 @@ func (c *checks) describe() string {
 	if l == nil {
 		return "nothing was recorded"
 	}
-	lines := []string{l.Phase.String()}
+	lines := []string{fmt.Sprintf("%s run %d, mode %s, generation %d", l.Phase, l.Run, c.w.flow.Spec.Mode, c.w.flow.Generation)}
+	if record := c.w.checkpoint.plan; record != nil {
+		lines = append(lines, fmt.Sprintf("plan %s %s, approved %v", record.Hash, record.Summary, record.ApprovedAt != nil))
+	}
 	for i, phase := range l.Phases {
-		lines = append(lines, fmt.Sprintf("%s[%s] %s %d %s", l.Ops[l.OpOf(i)].Name, l.Key(i), phase, l.Attempts[i], l.Reason(i)))
+		lines = append(lines, fmt.Sprintf("%s[%s] %s %d since %d marks %d %s", l.Ops[l.OpOf(i)].Name, l.Key(i), phase, l.Attempts[i], l.Since[i], l.Marks[i], l.Reason(i)))
 	}
 	for _, h := range c.w.children {
 		if live := h.live(); live != nil {
@@ -87,6 +96,18 @@ func (c *checks) describe() string {
 // end looks at a world in which nothing happens any more.
 func (c *checks) end(operators []*operator) {
 	l := c.w.durable
+	if l != nil && c.w.flow.Annotations["approver"] == "none" && operators[0].workflow.awaitsApproval(l) {
+		c.w.visited.see("ended awaiting approval")
+		return
+	}
+	if l != nil && operators[0].workflow.Gated() && (c.w.flow.Annotations["approver"] == "none" || c.w.flow.Spec.Mode == v1alpha1.ModePlan) {
+		c.w.visited.see("ended " + string(operators[0].workflow.gate.Phase))
+		return
+	}
+	if l != nil && !l.Phase.Terminal() && slices.ContainsFunc(c.w.children, c.waitsForEver) {
+		c.w.visited.see("waits for what cannot go")
+		return
+	}
 	if l == nil || !l.Phase.Terminal() {
 		c.fail("I11: the workflow has not ended and nothing wakes anybody: %s", c.describe())
 		return
@@ -98,33 +119,59 @@ func (c *checks) end(operators []*operator) {
 	switch l.Phase {
 	case saga.RunSucceeded:
 		for i, phase := range l.Phases {
-			allowed := phase == saga.Omitted || c.ignores(operators[0].workflow, i) && (phase == saga.Failed || phase == saga.Unknown)
+			lost := l.Reason(i) == string(fault.ReasonCheckpointLost) || l.Compact && c.w.losses > 0 // with its story its reason is forgotten
+			allowed := phase == saga.Omitted || (phase == saga.Unknown || phase == saga.Cancelled) && lost || c.ignores(operators[0].workflow, i) && (phase == saga.Failed || phase == saga.Unknown)
 			if phase != saga.Succeeded && phase != saga.Skipped && !allowed {
 				c.fail("I11: it succeeded without all: %s", c.describe())
 			}
 		}
 	case saga.RunCancelled:
-		if l.Stop != saga.StopCancelled && l.Stop != saga.StopAborted && counts[saga.Cancelled] == 0 {
+		if l.Stop != saga.StopCancelled && l.Stop != saga.StopAborted && counts[saga.Cancelled] == 0 && c.w.losses == 0 {
 			c.fail("I11: it is cancelled and nobody asked for it: %s", c.describe())
 		}
 	case saga.RunRolledBack:
-		if c.standing(operators[0].workflow, l) > 0 || counts[saga.UndoFailed] > 0 {
+		if c.w.losses == 0 && c.standing(operators[0].workflow, l) > 0 || counts[saga.UndoFailed] > 0 {
 			c.fail("I7: it is rolled back, and not all of it: %s", c.describe())
 		}
 	case saga.RunRollbackFailed:
 		left := Summarise(operators[0].workflow, l, operators[0].sights).Leftovers
-		if counts[saga.UndoFailed] == 0 || len(left) != int(min(counts[saga.UndoFailed], maxShown)) {
+		if counts[saga.UndoFailed] == 0 && c.w.losses == 0 || len(left) != int(min(counts[saga.UndoFailed], maxShown)) {
 			c.fail("I11: %d leftovers are listed: %s", len(left), c.describe())
 		}
 	}
-	for _, h := range c.w.children {
-		c.atRest(h, l.Phases[h.instance])
+	if !c.w.workflow(c.w.flow).Fits(l) {
+		c.fail("I15: the last edit was not planned: %s", c.describe())
+		return
 	}
+	for _, h := range c.w.children {
+		c.atRest(h, l)
+	}
+	c.asWanted(l)
+	c.powers(operators[0].workflow, l)
 	for _, o := range operators {
 		if len(Act(o.workflow, l, o.sights)) > 0 || len(o.strays) > 0 {
 			c.fail("I14: there is still something to do at rest")
 		}
 	}
+}
+
+// waitsForEver reports whether a server that is to be made anew waits for something on it that cannot go: people read that on it.
+func (c *checks) waitsForEver(h *history) bool {
+	live := h.live()
+	if live == nil || live.GetDeletionTimestamp() == nil || !c.w.held(h) || h.place < 0 || h.place >= c.w.durable.N() {
+		return false
+	}
+	switch c.w.durable.Phases[h.place] {
+	case saga.Running:
+		return true
+	case saga.Undoing: // another hand deletes it while something is on it; or a Run on it, which this run does not undo, was on its way out before, and cannot go
+		return c.w.leaf(h).vanished > 0 || slices.ContainsFunc(c.w.children, func(user *history) bool {
+			run, ok := user.live().(*v1alpha1.Run)
+			undone := user.place >= 0 && user.place < c.w.durable.N() && c.w.durable.Phases[user.place] == saga.Undoing
+			return ok && run.Spec.Target != nil && run.Spec.Target.ServerRef.Name == h.name && run.DeletionTimestamp != nil && c.w.leaf(user).stuck && !undone
+		})
+	}
+	return false
 }
 
 func (c *checks) ignores(w *Workflow, i int) bool {
@@ -134,7 +181,7 @@ func (c *checks) ignores(w *Workflow, i int) bool {
 // standing counts what was ordered and is neither undone nor irreversible, but for what is to be kept.
 func (c *checks) standing(w *Workflow, l *saga.Ledger) (n int) {
 	for i, phase := range l.Phases {
-		if l.Ordered(i) && phase != saga.Undone && phase != saga.Irreversible {
+		if l.Marks[i].Has(saga.Touched) && phase != saga.Undone && phase != saga.Irreversible {
 			if c.keeps(w, l, i) || slices.ContainsFunc(c.rests[i], func(above int) bool { return c.keeps(w, l, above) }) {
 				c.w.visited.see("kept by keepOnUndo")
 				continue
@@ -146,21 +193,38 @@ func (c *checks) standing(w *Workflow, l *saga.Ledger) (n int) {
 }
 
 func (c *checks) keeps(w *Workflow, l *saga.Ledger, i int) bool {
-	return w.ops[c.opOf[i]].KeepOnUndo && l.Ordered(i)
+	return w.ops[c.opOf[i]].KeepOnUndo && l.Marks[i].Has(saga.Touched)
 }
 
 // atRest looks at one child, or at its absence, when all is over.
-func (c *checks) atRest(h *history, phase saga.Phase) {
+func (c *checks) atRest(h *history, l *saga.Ledger) {
 	live, f := h.live(), c.w.leaf(h)
+	switch n := l.N(); {
+	case h.place >= n && h.place < 2*n: // the Run that undid a command
+		return
+	case h.place >= 2*n:
+		if live == nil && f.vanished == 0 && f.isLeft && f.takes == 0 {
+			c.fail("I1: %s was left in place and is not there", h.name)
+		}
+		return
+	case h.place < 0:
+		if live != nil && live.GetDeletionTimestamp() == nil {
+			c.fail("I8: %s is left over, and nothing knows of it", h.name)
+		}
+		return
+	case l.Stands(h.place) && l.Phases[h.place] != saga.Succeeded:
+		return
+	}
+	phase := l.Phases[h.place]
 	switch phase {
 	case saga.Undone, saga.Pending, saga.Omitted:
 		if live != nil && !(f.stuck && live.GetDeletionTimestamp() != nil) { // a stray's deletion may stall like any other
 			c.fail("I8: %s is left over, and its instance is %s", h.name, phase)
 		}
 	case saga.Succeeded:
-		forgotten := c.w.durable.Compact && h.kind == KindRun
+		forgotten := h.kind == KindRun && f.takes > 0 // with an earlier story, or stopped before its effect was found to be irreversible
 		if live == nil && f.vanished == 0 && !forgotten {
-			c.fail("I1: %s succeeded and is not there", h.name)
+			c.fail("I1: %s succeeded and is not there: %s", h.name, c.describe())
 		}
 	}
 }

@@ -33,15 +33,18 @@ type leaf struct {
 	mute               bool     // it offers no outputs
 	outputs            map[string]string
 
-	attempt  int32     // taken up
-	since    time.Time // when
-	leaving  time.Time // since when it is being deleted
-	told     int       // how much of this attempt, or of the deletion, is in the status
-	blocked  bool      // that its deletion waits is in the status
-	created  int       // how often
-	vanished int       // how often another hand took it
-	stale    int       // how often somebody made it whose order was out of date
-	byStale  bool      // the present one was made so
+	attempt    int32     // taken up
+	generation int64     // taken up
+	isLeft     bool      // it stood when its operation was removed
+	takes      int       // how often the engine took it away for good reason
+	since      time.Time // when
+	leaving    time.Time // since when it is being deleted
+	told       int       // how much of this attempt, or of the deletion, is in the status
+	blocked    bool      // that its deletion waits is in the status
+	created    int       // how often
+	vanished   int       // how often another hand took it
+	stale      int       // how often somebody made it whose order was out of date
+	byStale    bool      // the present one was made so
 
 	worksAt   time.Time // when this attempt left its queue
 	suspends  int       // how often it had been suspended or resumed then
@@ -58,8 +61,13 @@ const (
 	toldRecovered
 )
 
+// changed reports whether the child was changed since it was taken up.
+func (f *leaf) changed(live Child) bool {
+	return f.told != toldNothing && live.GetGeneration() > f.generation
+}
+
 func (f *leaf) made() {
-	f.attempt, f.told = 0, toldNothing
+	f.attempt, f.told, f.generation = 0, toldNothing, 1
 	f.created++
 }
 
@@ -79,7 +87,7 @@ func (w *world) due(h *history) (time.Time, bool) {
 		return f.leaving.Add(f.going + 2*time.Second), f.freed
 	case live.GetDeletionTimestamp() != nil:
 		return f.leaving.Add(f.going), true
-	case attemptOf(live) > f.attempt:
+	case attemptOf(live) > f.attempt, f.changed(live):
 		return w.now, true
 	case f.told == toldQueued:
 		return f.since.Add(f.queue), true
@@ -122,8 +130,11 @@ func (w *world) work(h *history) bool {
 	switch {
 	case live.GetDeletionTimestamp() != nil:
 		w.leave(h, f)
-	case attemptOf(live) > f.attempt:
-		f.attempt, f.since, f.told = attemptOf(live), w.now, toldQueued
+	case attemptOf(live) > f.attempt, f.changed(live):
+		f.attempt, f.since, f.told, f.generation = attemptOf(live), w.now, toldQueued, live.GetGeneration()
+		if w.rng.IntN(3) == 0 {
+			f.says(anyList(w.rng))
+		}
 		w.tell(h, false, false, fault.ReasonQueued, "2 of 2 places are taken")
 	case f.told == toldQueued:
 		f.told, f.worksAt, f.suspends = toldWorking, w.now, w.suspends
@@ -164,7 +175,7 @@ func (w *world) leave(h *history, f *leaf) {
 	}
 	switch {
 	case w.held(h):
-		f.blocked = true
+		f.blocked, f.told = true, toldNothing // what stalled before is found out again
 		w.tell(h, false, false, fault.ReasonDeletionBlocked, "somebody uses it")
 	case f.told >= toldEnd && attemptOf(h.live()) > f.attempt: // asked to try its deletion again
 		f.attempt, f.leaving, f.told = attemptOf(h.live()), w.now, toldQueued
@@ -194,11 +205,17 @@ func (w *world) tell(h *history, ready, stalled bool, reason fault.Reason, messa
 	switch c := next.(type) {
 	case *v1alpha1.Server:
 		c.Status.Attempt = f.attempt
+		if f.told >= toldWorking {
+			c.Status.ID = "m"
+		}
 		if ready && !f.mute {
 			c.Status.Access = &v1alpha1.ServerAccess{Address: f.outputs[outputAddresses]}
 		}
 	case *v1alpha1.TaskService:
 		c.Status.Attempt = f.attempt
+		if f.told >= toldWorking {
+			c.Status.Resolved = &v1alpha1.ResolvedRecipe{}
+		}
 		if ready && !f.mute {
 			c.Status.Outputs = f.outputs
 		}
@@ -232,4 +249,20 @@ func (w *world) tellRun(r *v1alpha1.Run, f *leaf, ready, stalled bool) {
 // isReady reads the condition, for the checks.
 func isReady(child Child) bool {
 	return meta.IsStatusConditionTrue(child.(v1alpha1.Object).GetConditions(), v1alpha1.ReadyCondition)
+}
+
+// wasReady reports whether a child was ever what was asked for.
+func (h *history) wasReady() bool { return h.lastReady() != nil }
+
+// lastReady returns a child as it was when it was last what was asked for, or nil.
+func (h *history) lastReady() Child {
+	if h == nil {
+		return nil
+	}
+	for _, v := range slices.Backward(h.versions) {
+		if v.child != nil && isReady(v.child) {
+			return v.child
+		}
+	}
+	return nil
 }

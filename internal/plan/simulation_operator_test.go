@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,9 +20,12 @@ type operator struct {
 	// What it remembers between two looks; a crash loses it.
 	workflow *Workflow
 	ledger   *saga.Ledger
+	plan     *v1alpha1.CheckpointPlan
 	isStored bool
 	version  int64
 	refused  map[int]Sight
+	fresh    *saga.Ledger // as it was made anew after a loss, before anything came of it
+	foreign  []string     // children of no operation, which it cannot do without somebody about; it remembers nothing then
 
 	// What its caches show.
 	seen int64
@@ -29,9 +33,11 @@ type operator struct {
 
 	// One look.
 	todo     []step
+	requests Requests
 	sights   Sights
 	strays   []Child
 	next     *saga.Ledger
+	gate     Gate
 	recorded bool // in this look, so the ledger was the newest one then
 	failed   bool
 	wake     time.Time
@@ -49,6 +55,9 @@ type step struct {
 // start is a fresh process: its caches may be older than those of the one before.
 func (o *operator) start() {
 	w := o.w
+	if o.ledger != nil && w.unmade() {
+		w.visited.see("crash between an expansion and what is made of it")
+	}
 	*o = operator{w: w, name: o.name, refused: map[int]Sight{}, dirty: true, flow: w.flow, seen: w.version}
 	if !w.calm && w.version > 0 && w.rng.IntN(2) == 0 {
 		o.seen = w.version - w.rng.Int64N(min(w.version, 12))
@@ -58,6 +67,10 @@ func (o *operator) start() {
 // watch brings the caches forward, as far as the watch has got.
 func (o *operator) watch(upTo int64) {
 	if o.w.changed(o.seen, upTo) || o.flow != o.w.flow {
+		o.dirty = true
+	}
+	if o.ledger != nil && len(o.todo) == 0 && o.version < o.w.lostAt && upTo >= o.w.lostAt { // the Checkpoint is watched too
+		o.forget()
 		o.dirty = true
 	}
 	o.seen, o.flow = max(o.seen, upTo), o.w.flow
@@ -80,9 +93,10 @@ func (o *operator) due() bool {
 func (o *operator) look() {
 	o.dirty, o.failed, o.recorded, o.wake = false, false, false, time.Time{}
 	o.sights, o.strays, o.next = nil, nil, nil
-	o.todo = []step{{"load", o.load}, {"observe", o.observe}, {"confirm", o.confirm}, {"advance", o.advance}, {"record", o.record}, {"act", o.act}}
+	o.requests = RequestsIn(o.flow.Annotations)
+	o.todo = []step{{"load", o.load}, {"observe", o.observe}, {"confirm", o.confirm}, {"judge", o.judge}, {"advance", o.advance}, {"record", o.record}, {"act", o.act}}
 	if o.w.broken.actFirst {
-		o.todo[4], o.todo[5] = o.todo[5], o.todo[4]
+		o.todo[5], o.todo[6] = o.todo[6], o.todo[5]
 	}
 }
 
@@ -103,18 +117,17 @@ func (o *operator) step() {
 	}()
 	if err := next.do(); err != nil {
 		o.w.trace("%s: %s: %v", o.name, next.what, err)
-		o.todo, o.dirty = nil, true
+		o.todo, o.dirty = nil, !errors.Is(err, errForeign)
 	}
 }
 
-func (o *operator) forget() { o.ledger, o.isStored, o.version = nil, false, 0 }
+func (o *operator) forget() {
+	o.ledger, o.fresh, o.plan, o.isStored, o.version = nil, nil, nil, false, 0
+}
 
 func (o *operator) load() error {
-	if o.workflow == nil || o.workflow.Generation() != o.flow.Generation {
-		o.workflow = o.w.workflow(o.flow)
-	}
 	if o.ledger != nil {
-		return nil
+		return o.under()
 	}
 	if err := o.read("checkpoint"); err != nil {
 		return err
@@ -123,15 +136,24 @@ func (o *operator) load() error {
 		o.w.version++
 		o.w.checkpoint.version = o.w.version
 	}
-	o.version = o.w.checkpoint.version
+	o.version, o.plan = o.w.checkpoint.version, o.w.checkpoint.plan
 	if len(o.w.checkpoint.data) == 0 {
-		o.isStored = false
-		var err error
-		o.ledger, err = o.workflow.Start(o.w.now.Unix())
-		return err
+		return o.begin()
 	}
 	ledger, err := saga.Decode(o.w.checkpoint.data)
 	o.ledger, o.isStored = ledger, true
+	if err != nil {
+		return err
+	}
+	return o.under()
+}
+
+// under finds the workflow as the ledger knows it.
+func (o *operator) under() (err error) {
+	compiled := o.w.workflow(o.flow)
+	if compiled.Fits(o.ledger) || o.workflow == nil || !o.workflow.Follows(compiled, o.ledger) {
+		o.workflow, err = compiled.Under(o.ledger)
+	}
 	return err
 }
 
@@ -147,6 +169,7 @@ func (o *operator) read(what string) error {
 func (o *operator) observe() error {
 	w := o.w
 	o.sights = Sights{}
+	places := o.workflow.Places(o.ledger)
 	for _, h := range w.children {
 		kid := h.at(o.seen)
 		if kid == nil {
@@ -155,16 +178,20 @@ func (o *operator) observe() error {
 		if kid != h.live() {
 			w.visited.see("stale cache")
 		}
-		if i := o.workflow.Instance(h.name); i >= 0 && Wants(o.workflow, o.ledger, i) {
+		if i := places.Of(h.name); i >= 0 && Wants(o.workflow, o.ledger, i) {
 			o.sights[i] = o.distort(i, Look(kid))
 		} else if kid.GetDeletionTimestamp() == nil {
 			o.strays = append(o.strays, kid)
 		}
 	}
 	for i, sight := range o.refused {
-		if o.ledger.Phases[i] != saga.Running || int32(o.ledger.Attempts[i]) != sight.Asked {
+		of, under := i%o.ledger.N(), saga.Running
+		if i >= o.ledger.N() {
+			under = saga.Undoing
+		}
+		if i >= 2*o.ledger.N() || o.ledger.Phases[of] != under || int32(o.ledger.Attempts[of]) != sight.Asked {
 			delete(o.refused, i)
-		} else if !o.sights[i].Exists {
+		} else if o.sights[i].Asked < sight.Asked {
 			o.sights[i] = sight
 		}
 	}
@@ -173,7 +200,10 @@ func (o *operator) observe() error {
 
 // distort is where the simulation breaks a guard of the engine on purpose.
 func (o *operator) distort(i int, s Sight) Sight {
-	if o.w.broken.oldStalled && s.Stalled {
+	if o.w.broken.anyForm && i < o.ledger.N() && o.ledger.Phases[i] == saga.Running {
+		s.Asked, s.Answered = max(s.Asked, int32(o.ledger.Attempts[i])), max(s.Answered, int32(o.ledger.Attempts[i]))
+	}
+	if o.w.broken.oldStalled && s.Stalled && i < o.ledger.N() {
 		s.Answered = int32(o.ledger.Attempts[i])
 	}
 	return s
@@ -191,18 +221,54 @@ func (o *operator) confirm() error {
 			continue
 		}
 		o.w.visited.see("live read found what the cache did not show")
-		o.sights[i] = Sight{Exists: true, Deleting: live.GetDeletionTimestamp() != nil, UID: live.GetUID()}
+		o.sights[i] = LookAt(live)
+	}
+	for _, i := range Recheck(o.workflow, o.ledger, o.sights) {
+		if err := o.read("child"); err != nil {
+			return err
+		}
+		_, name := o.workflow.Child(o.ledger, i)
+		if live := o.w.named[name].live(); live == nil {
+			o.sights[i] = Sight{Gone: true}
+		} else if !o.w.broken.noConfirm {
+			o.sights[i] = Look(live)
+		}
 	}
 	return nil
 }
 
-// asked is what people ask for, as the cache shows the workflow.
-func (o *operator) asked() Requests { return RequestsIn(o.flow.Annotations) }
+// judge asks whether the run may go on by its plan.
+func (o *operator) judge() (err error) {
+	world := func() (World, error) { return World{Sights: o.sights}, nil }
+	if o.gate, err = o.workflow.Judge(o.ledger, o.plan, o.sights, world, o.judged(), o.w.now); err != nil {
+		return o.w.checks.fail("a plan cannot be made: %v", err)
+	}
+	if o.workflow = o.workflow.Behind(o.gate); o.w.broken.noGate {
+		o.workflow.gate.Phase = ""
+	}
+	return nil
+}
+
+// asked is what people ask for, as the cache showed the workflow when the look began.
+func (o *operator) asked() Requests {
+	asked := maps.Clone(o.requests)
+	for _, k := range o.workflow.approvals {
+		if o.w.broken.selfGiven && o.ledger.Asked(o.ledger.Instance(k, 0)) {
+			asked[v1alpha1.VerbApprove] = o.workflow.ops[k].Name + "@itself"
+		}
+	}
+	return asked
+}
 
 func (o *operator) advance() (err error) {
 	before := o.ledger.Clone()
 	workflow := o.w.broken.engine(o.workflow, o.ledger)
-	o.next, o.wake, err = Advance(workflow, o.ledger, o.sights, o.asked(), o.w.now)
+	o.next, o.wake, err = Advance(workflow, o.reread(), o.sights, o.asked(), o.w.now)
+	if o.w.broken.oneRecord && err == nil && !o.workflow.draining() && o.workflow.Replanned(o.next) {
+		if expanded, failed := o.w.workflow(o.flow).Under(o.next); failed == nil {
+			o.next, _, err = Advance(expanded, o.next, Sights{}, o.asked(), o.w.now)
+		}
+	}
 	if err != nil {
 		return o.w.checks.fail("I4: %v", err)
 	}
@@ -214,8 +280,13 @@ func (o *operator) advance() (err error) {
 }
 
 func (o *operator) record() error {
-	if o.next == o.ledger && o.isStored && !o.w.broken.actFirst {
+	if o.next == o.ledger && o.gate.Record == o.plan && o.isStored && !o.w.broken.actFirst {
 		return nil
+	}
+	if o.w.broken.anyRun {
+		for i := range o.next.Marks {
+			o.next.Marks[i] &^= saga.Stood
+		}
 	}
 	data, err := saga.Encode(o.next)
 	if err != nil {
@@ -229,12 +300,16 @@ func (o *operator) record() error {
 		o.forget()
 		return err
 	}
-	o.ledger, o.version, o.isStored, o.recorded = o.next, version, true, true
+	o.ledger, o.plan, o.version, o.isStored, o.recorded = o.next, o.gate.Record, version, true, true
 	return nil
 }
 
 // act lines up the deeds: in the shell they go out side by side, so their order is any.
 func (o *operator) act() error {
+	if o.workflow.Replanned(o.ledger) {
+		o.dirty = true // the plan was made anew: what was seen is looked at again by it
+		return nil
+	}
 	actions := Act(o.workflow, o.ledger, o.sights)
 	o.w.rng.Shuffle(len(actions), func(i, j int) { actions[i], actions[j] = actions[j], actions[i] })
 	var deeds []step
@@ -274,12 +349,18 @@ func (o *operator) do(action ChildAction) error {
 		err = o.w.create(o, action)
 	case Raise:
 		err = o.w.raise(o, action)
+	case Update, Revert, Release, Retreat, Switch:
+		err = o.w.rewrite(o, action)
+	case Supplant:
+		if live := o.w.named[action.Name].live(); live == nil || live.GetResourceVersion() == action.Version {
+			err = o.w.remove(o, action.Name, action.UID, false)
+		}
 	default:
 		err = o.w.remove(o, action.Name, action.UID, false)
 	}
 	switch {
 	case err == nil || fault.IsWait(err):
-	case fault.IsTerminal(err) && action.Do == Ensure:
+	case fault.IsTerminal(err) && (action.Do == Ensure || action.Do == Update):
 		o.refused[action.Instance] = NotMade(action.Attempt, err)
 		o.wake = o.w.now
 	default:
@@ -291,6 +372,10 @@ func (o *operator) do(action ChildAction) error {
 func (o *operator) summarise() error {
 	if o.w.rng.IntN(4) == 0 || o.w.calm && o.ledger.Phase.Terminal() {
 		o.w.checks.told(o)
+	}
+	if o.version == o.w.checkpoint.version && o.isStored {
+		o.w.told = Summarise(o.workflow, o.ledger, o.sights)
+		o.w.told.ObservedGeneration = o.flow.Generation
 	}
 	if o.failed {
 		return errServer

@@ -57,8 +57,13 @@ func (s *simulation) turn(o *operator) {
 
 // mischief is what people do.
 func (s *simulation) mischief() {
-	switch n := s.rng.IntN(9); {
-	case n < 2 && len(s.children) > 0:
+	if plan := s.told.Plan; plan != nil && !slices.Contains(s.read, plan.Hash) {
+		s.read = append(s.read, plan.Hash)
+	}
+	switch n := s.rng.IntN(10); {
+	case n == 9 && s.editing:
+		s.editOperations()
+	case (n < 2 || n < 5 && s.told.Plan != nil && s.told.Plan.ApprovedAt == nil) && len(s.children) > 0:
 		h := s.children[s.rng.IntN(len(s.children))]
 		if h.live() != nil && h.live().GetDeletionTimestamp() == nil {
 			s.trace("%s vanishes", h.name)
@@ -73,6 +78,12 @@ func (s *simulation) mischief() {
 		s.edit(func(spec *v1alpha1.BatchWorkflowSpec) { spec.ParallelLimit = int32(1 + s.rng.IntN(5)) })
 	case n < 7:
 		s.ask()
+	case n < 8 && s.flow.Annotations["approver"] != "none":
+		s.approve(s.worthy())
+	case n == 7 && len(s.children) > 0:
+		s.relist(s.children[s.rng.IntN(len(s.children))])
+	case n == 8 && s.losing && s.told.Run != nil && s.rng.IntN(4) > 0: // before that nobody can know that there was a run
+		s.loseCheckpoint()
 	}
 }
 
@@ -98,6 +109,53 @@ func (s *simulation) ask() {
 	s.trace("somebody asks to %s %s", verb, what)
 	next.Annotations[v1alpha1.VerbPrefix+verb] = fmt.Sprintf("%s@%d", what, s.asks)
 	s.flow = next
+}
+
+// approve is what somebody approves: an operation that is awaited, or not yet, or no more, or that has no need of it. Now and then
+// the value is the one that is there already, which means nothing.
+func (s *simulation) approve(what string) {
+	next := s.flow.DeepCopy()
+	s.asks++
+	value := fmt.Sprintf("%s@%d", what, s.asks)
+	if old := next.Annotations[v1alpha1.VerbPrefix+v1alpha1.VerbApprove]; old != "" && s.rng.IntN(4) == 0 {
+		s.visited.see("approval given again")
+		value = old
+		what, _, _ = strings.Cut(old, "@")
+	}
+	s.visited.see("asked to approve")
+	s.trace("somebody approves %s", value)
+	next.Annotations[v1alpha1.VerbPrefix+v1alpha1.VerbApprove] = value
+	s.approved[what] = true
+	s.flow = next
+}
+
+// worthy is what somebody may want to approve: an operation, the plan that they read of, or one that they read of before.
+func (s *simulation) worthy() string {
+	switch n := s.rng.IntN(10); {
+	case s.flow.Spec.Mode == "" || len(s.read) == 0 || n < 2:
+		return s.flow.Spec.Operations[s.rng.IntN(len(s.flow.Spec.Operations))].Name
+	case n < 5:
+		return s.read[s.rng.IntN(len(s.read))]
+	}
+	return s.read[len(s.read)-1]
+}
+
+// approveAtLast gives an approval for which all waits, unless nobody ever does.
+func (s *simulation) approveAtLast() bool {
+	if s.durable == nil || s.flow.Annotations["approver"] == "none" {
+		return false
+	}
+	if record := s.checkpoint.plan; s.operators[0].workflow.Gated() && s.flow.Spec.Mode == v1alpha1.ModeApplyAfterApproval && record != nil && record.ApprovedAt == nil {
+		return s.approvePlan(record.Hash)
+	}
+	workflow := s.workflow(s.flow)
+	for _, k := range workflow.approvals {
+		if workflow.awaitsApproval(s.durable) && s.durable.Asked(s.durable.Instance(k, 0)) {
+			s.approve(workflow.ops[k].Name)
+			return true
+		}
+	}
+	return false
 }
 
 // leap goes to the next moment at which a leaf or an operator is due.
@@ -154,5 +212,5 @@ func (s *simulation) calmly() bool {
 	for _, h := range s.children {
 		busy = s.work(h) || busy
 	}
-	return busy || s.leap() || slices.ContainsFunc(s.operators, func(o *operator) bool { return o.frozen > 0 && o.thaw() })
+	return busy || s.leap() || s.clearAway() || slices.ContainsFunc(s.operators, func(o *operator) bool { return o.frozen > 0 && o.thaw() }) || s.approveAtLast()
 }

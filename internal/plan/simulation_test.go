@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/dag"
 	"github.com/keelway/keelway/internal/saga"
 )
@@ -33,6 +34,8 @@ var minimum = map[string]int{
 	"ended Succeeded": 4000, "ended Failed": 1500, "ended RolledBack": 2000, "ended RollbackFailed": 200, "ended Cancelled": 200,
 	"asked to retry": 1000, "asked to rollback": 1000, "asked to cancel": 1000, "asked to abort": 500, "request refused": 500,
 	"run goes on": 300, "undone after its end": 300, "undone after it had failed": 4, "undone at another try": 20, "story forgotten": 300,
+	"asked to approve": 800, "approved": 500, "approved after it had been refused": 20, "plan approved": 500, "plan refused": 200, "plan stale": 40, "ended Planned": 50, "ran by its plan": 300, "did what its plan said": 300,
+	"child: Switch": 300, "switched": 200, "switched back": 5, "ended awaiting approval": 50, "approval given again": 20,
 	"kept by keepOnUndo": 300, "skipped by its condition": 200, "failure NoPartner": 200, "started before its operation's predecessor had ended": 200, "failure Cancelled": 300,
 	"crash before observe": 2000, "crash before confirm": 2000, "crash before advance": 2000, "crash before record": 2000,
 	"crash before act": 2000, "crash before prove": 300, "crash before deed": 1000, "crash before summarise": 1000,
@@ -44,7 +47,16 @@ var minimum = map[string]int{
 	"stale deed: created while Undone": 50, "stale deed reversed": 50,
 	"stale cache": 4000, "exists already": 2000, "live read found what the cache did not show": 20, "failed read of checkpoint": 500, "failed read of child": 10,
 	"deleted by another hand": 1000, "finalizer torn off": 1000, "name taken": 100, "suspend toggled": 4000, "limit edited": 4000,
+	"checkpoint lost": 1000, "ledger rebuilt": 1000, "rebuilt Running": 100, "rebuilt Succeeded": 300, "rebuilt Pending": 30, "rebuilt Unknown": 300,
+	"rebuilt Undoing": 5, "failure CheckpointLost": 300, "a lost instance is tried again": 50,
+	"another run": 3000, "planned anew under a run": 800, "outcome kept": 2000, "left in place": 400, "pruned": 40, "replaced": 800, "service went with its server": 20,
+	"child: Update": 900, "child: Revert": 150, "child: Retreat": 3, "put back as it was": 100, "edited: head of forEach": 150, "edited: an earlier spec": 400,
+	"crash before rewrite": 15, "crash after rewrite": 15, "refused rewrite": 20, "lost reply of rewrite": 15,
 	"attempt raised": 500, "child ready": 4000, "child stalled": 2000, "child unknown": 200, "deletion stalled": 300, "recovered by itself": 50,
+	"expanded: one": 150, "expanded: many": 500, "expanded anew in a later run, or after an edit": 20, "no longer listed": 5, "a child says another list": 100,
+	"crash between an expansion and what is made of it": 100, "edited: forEach to forEachFrom": 80, "edited: forEachFrom to forEach": 150,
+	"expanded, at the end Succeeded": 500, "expanded, at the end Failed": 60, "expanded, at the end Omitted": 100, "expanded, at the end Undone": 100, "expanded, at the end UndoFailed": 15,
+	"never expanded, at the end Failed": 150, "never expanded, at the end Skipped": 80,
 	"failure TimedOut": 500, "failure DeletionBlocked": 20, "failure Invalid": 50, "phase at the end Irreversible": 200, "phase at the end Omitted": 500,
 }
 
@@ -57,6 +69,15 @@ type sabotage struct {
 	hasty      bool // deeds follow from a remembered ledger without asking whether it is still the newest
 	anyOrder   bool // undo does not follow the graph
 	oneMore    bool // the limit is off by one
+	anyForm    bool // what an earlier form of a child says counts for the present one
+	anyRun     bool // what stood before the run is undone like what the run made
+	selfGiven  bool // the operator gives approvals itself
+	noGate     bool // a run goes on although nobody has approved its plan
+	anyPlan    bool // who approves a plan that is out of date approves the one that there is now
+	anew       bool // a lost ledger is begun anew
+	trusting   bool // what is left after a loss is held for what is written now
+	rereads    bool // what an output lists is what its child says now
+	oneRecord  bool // what is expanded begins in the record that makes it known
 }
 
 // engine returns the workflow that Advance is given.
@@ -86,6 +107,12 @@ type simulation struct {
 	operators []*operator
 	steps     int
 	asks      int
+	outdated  string                 // the hash of a plan that somebody read before the world changed
+	read      []string               // hashes of plans that somebody has read
+	editing   bool                   // somebody edits operations
+	losing    bool                   // somebody loses the Checkpoint
+	added     int                    // operations
+	former    [][]v1alpha1.Operation // as they were
 }
 
 func newSimulation(seed uint64, broken sabotage) *simulation {
@@ -93,19 +120,15 @@ func newSimulation(seed uint64, broken sabotage) *simulation {
 	m := &maker{rng: rng}
 	w := &world{
 		rng: rng, now: time.Unix(1_800_000_000, int64(rng.IntN(1000))*1_000_000), flow: randomWorkflow(rng), compiled: map[int64]*Workflow{},
-		named: map[string]*history{}, taken: map[string]bool{}, leaves: map[int]*leaf{}, visited: coverage{}, broken: broken, trace: func(string, ...any) {},
+		approved: map[string]bool{}, named: map[string]*history{}, taken: map[string]bool{}, leaves: map[string]*leaf{}, visited: coverage{}, broken: broken, trace: func(string, ...any) {},
 	}
 	w.checks.w = w
-	s := &simulation{world: w}
-	bad := []int{0, 0, 10, 30, 60}[rng.IntN(5)]
-	compiled := w.workflow(w.flow)
-	for k := range compiled.ops {
-		op := &compiled.ops[k]
-		for i := op.first; i < op.first+op.count; i++ {
-			w.leaves[i] = m.leaf(w.flow, op.Operation, i, bad)
-			if op.child != "" && bad > 0 && m.chance(1) {
-				w.taken[compiled.names[i]] = true
-			}
+	s := &simulation{world: w, editing: rng.IntN(100) < 60}
+	s.losing = !s.editing || rng.IntN(100) < 30
+	w.maker, w.bad = m, []int{0, 0, 10, 30, 60}[rng.IntN(5)]
+	for _, name := range w.workflow(w.flow).names {
+		if name != "" && w.bad > 0 && m.chance(1) {
+			w.taken[name] = true
 		}
 	}
 	for n := range 1 + rng.IntN(2) {
@@ -130,7 +153,8 @@ func (s *simulation) run() error {
 	}
 	s.settle()
 	s.calmDown()
-	if s.checks.problem == nil && s.rng.IntN(4) == 0 { // somebody looks at how it ended, and asks for more
+	s.seasons()
+	if s.checks.problem == nil && s.rng.IntN(3) == 0 { // somebody looks at how it ended, and asks for more
 		s.ask()
 		s.calmDown()
 	}
@@ -174,6 +198,7 @@ func (r *report) add(seed uint64, s *simulation, err error) {
 	if s.durable != nil {
 		r.visited["ended "+s.durable.Phase.String()]++
 		met := coverage{}
+		s.spanned(met)
 		for i, phase := range s.durable.Phases {
 			met["phase at the end "+phase.String()] = 1
 			if reason := s.durable.Reason(i); reason != "" {
@@ -270,6 +295,15 @@ func TestSimulationCatches(t *testing.T) {
 		"Undoing believed without Confirm":   {"a child that the cache does not show yet is forgotten", sabotage{noConfirm: true}, []string{"I10: "}},
 		"deeds of a remembered ledger":       {"a frozen operator makes what its successor takes away", sabotage{hasty: true}, []string{"I11: ", "I13: "}},
 		"undo not in order":                  {"a server goes before the service on it", sabotage{anyOrder: true}, []string{"I7: "}},
+		"approvals that nobody gave":         {"what should have waited goes on", sabotage{selfGiven: true}, []string{"approved by nobody"}},
+		"a lost ledger begun anew":           {"what was done is done again", sabotage{anew: true}, []string{"I13: ", "I4: "}},
+		"an earlier form counts":             {"a changed instance succeeds before its child was changed", sabotage{anyForm: true}, []string{"I18: ", "I2: ", "an attempt is used up"}},
+		"effects of earlier runs are undone": {"a failed second run deletes what the first one made", sabotage{anyRun: true}, []string{"I10: ", "I19: ", "I8: ", "I7: "}},
+		"what is left is what is written":    {"a command succeeds as it was never run", sabotage{trusting: true}, []string{"I23: ", "I18: ", "I4: "}},
+		"lists are read again":               {"a run goes on by another list than it began with", sabotage{rereads: true}, []string{"outputs of operation", "I22: "}},
+		"an expansion begins unrecorded":     {"a crash leaves children that follow from no list on record", sabotage{oneRecord: true}, []string{"I22: "}},
+		"a stale plan's approval counts":     {"an apply does what nobody has seen", sabotage{anyPlan: true}, []string{"I20: "}},
+		"a plan that nobody approved runs":   {"an apply does what nobody has seen", sabotage{noGate: true}, []string{"I20: "}},
 		"limit off by one":                   {"one more is started than may be", sabotage{oneMore: true}, []string{"I6: "}},
 	}
 	for name, c := range cases {

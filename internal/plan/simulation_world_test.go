@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -20,6 +21,7 @@ import (
 var (
 	errConflict = errors.New("somebody else wrote in between")
 	errServer   = errors.New("no answer") // the write may be done or not
+	errForeign  = errors.New("there are children of no operation: the lost ledger is not made anew")
 )
 
 // crash is thrown where an operator dies.
@@ -38,17 +40,26 @@ type world struct {
 	checkpoint struct {
 		version int64 // 0: there is none
 		data    []byte
+		plan    *v1alpha1.CheckpointPlan
 	}
-	durable  *saga.Ledger // what the checkpoint holds
-	children []*history   // in order of first creation
+	durable  *saga.Ledger // what the checkpoint holds, or held before it was lost
+	lost     bool         // the checkpoint is gone, or made anew and still empty
+	losses   int
+	lostAt   int64                        // the version at which it was lost last
+	told     v1alpha1.BatchWorkflowStatus // the summary, as it is durable
+	children []*history                   // in order of first creation
 	named    map[string]*history
 	taken    map[string]bool // names that foreign objects have
 	writes   []int64         // versions of all writes to children, ascending
 
 	suspends int // how often somebody suspended or resumed the workflow
 
-	leaves  map[int]*leaf // by instance
-	calm    bool          // no more faults
+	approved map[string]bool // operations that somebody gave an approval for
+
+	leaves  map[string]*leaf // by the name of the child
+	maker   *maker
+	bad     int  // how likely an attempt fails, in percent
+	calm    bool // no more faults
 	checks  checks
 	visited coverage
 	broken  sabotage
@@ -58,8 +69,9 @@ type world struct {
 // history is all versions of the children of one name.
 type history struct {
 	kind, name string
-	instance   int
+	operation  string
 	versions   []version
+	place      int // in the durable ledger; -1: it knows nothing of it
 }
 
 type version struct {
@@ -124,7 +136,7 @@ func (w *world) edit(change func(*v1alpha1.BatchWorkflowSpec)) {
 // deed is one write of an operator, with what can go wrong about it.
 func (w *world) deed(what string, commit func() error) error {
 	odds := 12
-	if what == "delete" || what == "raise" {
+	if what == "delete" || what == "raise" || what == "rewrite" {
 		odds = 5 // there are fewer of them
 	}
 	if w.calm || w.rng.IntN(odds) > 0 {
@@ -160,9 +172,19 @@ func (w *world) record(o *operator, data []byte, known int64, next *saga.Ledger)
 		if err != nil {
 			return w.checks.fail("I9: what was stored cannot be read: %v", err)
 		}
-		w.checks.recorded(o, read, next)
+		if w.lost && o.fresh == nil {
+			w.checks.rebuilt(read) // it was begun anew
+		} else {
+			if w.lost {
+				w.checks.rebuilt(o.fresh)
+				w.durable = o.fresh
+			}
+			w.checks.recorded(o, read, next)
+		}
+		w.lost = false
 		w.version++
-		w.checkpoint.version, w.checkpoint.data, w.durable = w.version, data, read
+		w.checks.planned(o)
+		w.checkpoint.version, w.checkpoint.data, w.checkpoint.plan, w.durable = w.version, data, o.gate.Record, read
 		number = w.version
 		return nil
 	})
@@ -185,8 +207,13 @@ func (w *world) create(o *operator, action ChildAction) error {
 			return nil
 		}
 		w.checks.creating(o, action)
+		w.checks.foreseen(o, action.Name, DeedCreate, DeedReplace, DeedAdopt)
+		if w.checks.problem != nil {
+			return nil // the run ends with it
+		}
 		if h == nil {
-			h = &history{kind: action.Kind, name: action.Name, instance: action.Instance}
+			h = &history{kind: action.Kind, name: action.Name, operation: action.Child.GetLabels()[v1alpha1.LabelOperation]}
+			h.place = w.checks.placeOf(h.name)
 			w.children, w.named[action.Name] = append(w.children, h), h
 		}
 		w.uids++
@@ -218,6 +245,33 @@ func (w *world) raise(o *operator, action ChildAction) error {
 	})
 }
 
+// rewrite is what children.Rewrite does: a live look, and a write that is refused when somebody wrote in between.
+func (w *world) rewrite(o *operator, action ChildAction) error {
+	return w.deed("rewrite", func() error {
+		h := w.named[action.Name]
+		live := h.live()
+		if live == nil || live.GetUID() != action.UID || live.GetDeletionTimestamp() != nil || action.Do == Update && attemptOf(live) >= action.Attempt {
+			return nil
+		}
+		next := live.DeepCopyObject().(Child)
+		if err := action.Rewrite(next); err != nil {
+			return err
+		}
+		if change := forced(live, next); change != "" {
+			return fault.New(fault.Terminal, fault.ReasonInvalid, "it cannot be changed: %s", change)
+		}
+		w.checks.rewriting(o, action, h)
+		if action.Do == Update {
+			w.checks.foreseen(o, action.Name, DeedUpdate, DeedReplace)
+		}
+		if len(Changes(h.kind, live, next)) > 0 {
+			next.SetGeneration(next.GetGeneration() + 1)
+		}
+		w.put(h, next)
+		return nil
+	})
+}
+
 // remove is a DELETE with a precondition on the UID. It asks; the leaf's finalizer decides when.
 func (w *world) remove(o *operator, name string, uid types.UID, stray bool) error {
 	return w.deed("delete", func() error {
@@ -227,6 +281,9 @@ func (w *world) remove(o *operator, name string, uid types.UID, stray bool) erro
 			return nil
 		}
 		w.checks.deleting(o, h, stray)
+		if !stray {
+			w.checks.foreseen(o, name, DeedReplace, DeedDelete, DeedUpdate)
+		}
 		w.mark(h)
 		return nil
 	})
@@ -255,4 +312,16 @@ func (w *world) vanish(h *history) {
 	w.mark(h)
 }
 
-func (w *world) leaf(h *history) *leaf { return w.leaves[h.instance] }
+func (w *world) leaf(h *history) *leaf {
+	f := w.leaves[h.name]
+	if f == nil {
+		k := slices.IndexFunc(w.flow.Spec.Operations, func(op v1alpha1.Operation) bool { return op.Name == h.operation })
+		op := &v1alpha1.Operation{}
+		if k >= 0 {
+			op = &w.flow.Spec.Operations[k]
+		}
+		f = w.maker.leaf(w.flow, op, len(w.leaves), w.bad)
+		w.leaves[h.name] = f
+	}
+	return f
+}

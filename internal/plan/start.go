@@ -6,6 +6,7 @@ import (
 
 	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/dag"
+	"github.com/keelway/keelway/internal/expr"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/saga"
 )
@@ -13,7 +14,7 @@ import (
 // start orders what may run now: first attempts that are due again, then ready operations, longest remaining path first, as
 // far as parallelLimit allows.
 func (a *advance) start() {
-	if a.l.Phase != saga.RunRunning || a.w.spec.Suspend || a.err != nil {
+	if a.l.Phase != saga.RunRunning || a.w.held() || a.w.draining() || a.err != nil {
 		return
 	}
 	a.startAgain()
@@ -33,7 +34,12 @@ func (a *advance) start() {
 		case dag.Omit:
 			a.omit(k)
 		case dag.Start:
-			if a.wanted(k) {
+			switch {
+			case !a.wanted(k):
+			case a.w.ops[k].Approval != nil:
+				a.askForApproval(k)
+			case !a.settled(k):
+			default:
 				room = a.startOperation(k, room)
 			}
 		}
@@ -70,6 +76,9 @@ func (a *advance) startAgain() {
 				continue
 			}
 			a.order(i)
+			if s := a.sights[i]; s.Exists && s.UID == "" && a.l.Since[i] > 1 {
+				a.wakeAt(a.now) // it was refused, and hides what stands: that is seen at the next look
+			}
 		}
 	}
 }
@@ -84,11 +93,49 @@ func (a *advance) omit(k int) {
 
 // leaveOut ends an instance that can never start. One that did once, and was to be tried again, has failed.
 func (a *advance) leaveOut(i int, reason, message string) {
-	if a.l.Ordered(i) {
+	if a.l.Marks[i].Has(saga.Touched) {
 		a.settle(i, saga.Failed, orInternal(a.l.Reason(i)), "what it needs did not succeed")
 		return
 	}
 	a.settle(i, saga.Omitted, reason, message)
+}
+
+// stillStands reports whether what stands of an instance is what is wanted, now that all is known which it needs.
+func (a *advance) stillStands(op *operation, n, i int) bool {
+	if a.l.Outcomes[i] != saga.Succeeded {
+		return false
+	}
+	form, known := a.w.formOf(op, n, a.w.lookup(a.l))
+	s := a.sights[i]
+	return known && form == a.l.Form(i) && (s.Exists && !s.Deleting || op.child != KindServer && op.child != KindTaskService)
+}
+
+// orderAs orders an instance in the form in which it is wanted. Another try of the same form is asked of the same child.
+func (a *advance) orderAs(op *operation, k, n, i int) {
+	form, _ := a.w.formOf(op, n, a.w.lookup(a.l)) // startOperation made sure that all is known
+	if a.l.Marks[i].Has(saga.Touched) && a.l.Form(i) == form {
+		a.order(i)
+		return
+	}
+	a.keep(a.own().OrderAs(i, form, a.now.Unix()))
+	if a.changesPower(op, n) {
+		a.own().Replace(i)
+	}
+	a.supplant(op, k, n, i)
+}
+
+// supplant records that what stands in the place of a server that was ordered has to go first, or goes by another hand, and what is on
+// it before that.
+func (a *advance) supplant(op *operation, k, n, i int) {
+	s := a.sights[i]
+	switch {
+	case op.child != KindServer:
+	case !a.l.Marks[i].Has(saga.Replaces) && a.older(i, s) && a.w.replaces(k, n, s):
+		a.own().Replace(i)
+		a.disturb(a.w.names[i])
+	case s.Deleting:
+		a.disturb(a.w.names[i])
+	}
 }
 
 // failPending ends instances that were not ordered: what they should do cannot be worked out.
@@ -100,23 +147,34 @@ func (a *advance) failPending(k int, message string) {
 	}
 }
 
+// lacking says that an output is not known which is needed now.
+func (a *advance) lacking(ref expr.Ref) string {
+	return fmt.Sprintf("%s is not known: %q succeeded without this output on all its instances, or with outputs of more than %d bytes, or was skipped", ref, ref.Operation, saga.MaxOutputs)
+}
+
 // startOperation orders the pending instances of a ready operation while there is room, and returns what room is left.
 func (a *advance) startOperation(k, room int) int {
 	op := &a.w.ops[k]
 	if ref, unknown := a.w.missing(a.l, k); unknown {
-		a.failPending(k, fmt.Sprintf("%s is not known: %q succeeded without this output on all its instances, or with outputs of more than %d bytes, or was skipped", ref, ref.Operation, saga.MaxOutputs))
+		a.failPending(k, a.lacking(ref))
 		return room
 	}
 	instant := op.Type == v1alpha1.OperationWait && op.Wait.Duration.Duration == 0
 	for m := range op.count {
-		i := a.l.Instance(k, op.nth(m))
-		if a.l.Phases[i] != saga.Pending || op.joins != nil && !a.joined(k, i) || room <= 0 {
-			if room <= 0 && op.joins == nil {
-				break // only those that are joined one by one may be omitted all the same
-			}
+		n := op.nth(m)
+		i := a.l.Instance(k, n)
+		switch {
+		case a.l.Phases[i] != saga.Pending || op.joins != nil && !a.joined(k, i):
+			continue
+		case a.stillStands(op, n, i):
+			a.settle(i, saga.Succeeded, "", "")
+			continue
+		case room <= 0 && op.joins == nil:
+			return room // only those that are joined one by one may be omitted all the same
+		case room <= 0:
 			continue
 		}
-		a.order(i)
+		a.orderAs(op, k, n, i)
 		if instant {
 			a.settle(i, saga.Succeeded, "", "")
 			continue

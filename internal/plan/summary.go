@@ -22,6 +22,18 @@ const (
 	maxStatus  = 26 << 10 // bytes of all but the conditions, as JSON
 )
 
+// The pause between two summaries while the phase stays: a second, and for large workflows what keeps the writing to a tenth of the time
+// or so. A status write costs the API server the reading of the whole object and its rules, 0.3 to 0.4 ms an operation.
+const (
+	pace             = time.Second
+	pacePerOperation = 4 * time.Millisecond
+)
+
+// Pace is how long a summary stands before the next one is written, unless the phase changes.
+func (w *Workflow) Pace() time.Duration {
+	return max(pace, time.Duration(len(w.ops))*pacePerOperation)
+}
+
 // Summarise says in the workflow's status what the ledger knows: phase, counts, and the operations that matter now. Conditions
 // are not part of it: they follow from Verdict.
 func Summarise(w *Workflow, l *saga.Ledger, sights Sights) v1alpha1.BatchWorkflowStatus {
@@ -36,13 +48,28 @@ func Summarise(w *Workflow, l *saga.Ledger, sights Sights) v1alpha1.BatchWorkflo
 			Omitted: counts[saga.Omitted], Cancelled: counts[saga.Cancelled], Undone: counts[saga.Undone],
 		},
 		Handled:    l.Handled,
-		Run:        runInfo(l),
+		Run:        w.runInfo(l),
+		Plan:       w.gate.told(),
 		Operations: s.operations(),
 		Leftovers:  s.leftovers(),
+		Cost:       costOf(sights),
+		Removed:    s.removed(),
 	}
 	status.Counts.Failed, status.Counts.FailedAllowed = w.failures(l)
 	fit(&status)
 	return status
+}
+
+// costOf sums up what the Servers that were seen cost a month.
+func costOf(sights Sights) *v1alpha1.WorkflowCost {
+	bill := &Bill{}
+	for _, sight := range sights {
+		bill.Add(sight.Cost)
+	}
+	if monthly := bill.Monthly(); monthly != "" {
+		return &v1alpha1.WorkflowCost{Monthly: cutText(monthly, 128), Unknown: bill.Unknown}
+	}
+	return nil
 }
 
 // failures counts what failed, also what was undone since, and what of that is allowed to.
@@ -79,16 +106,25 @@ func fit(status *v1alpha1.BatchWorkflowStatus) {
 	}
 }
 
-// Phase returns the workflow's phase: that of its run, or Suspended.
+// Phase returns the workflow's phase: that of its plan where nothing starts without it, that of its run, Suspended or AwaitingApproval.
 func (w *Workflow) Phase(l *saga.Ledger) v1alpha1.WorkflowPhase {
-	if w.spec.Suspend && !l.Phase.Terminal() {
+	switch {
+	case w.gate.Shut():
+		return w.gate.Phase
+	case w.spec.Suspend && !l.Phase.Terminal():
 		return v1alpha1.WorkflowSuspended
+	case w.awaitsApproval(l):
+		return v1alpha1.WorkflowAwaitingApproval
 	}
 	return v1alpha1.WorkflowPhase(l.Phase.String())
 }
 
-func runInfo(l *saga.Ledger) *v1alpha1.RunInfo {
-	info := &v1alpha1.RunInfo{Number: l.Run, StartedAt: unixTime(l.Started), FinishedAt: unixTime(l.Finished)}
+// runInfo tells of the run; nil while it has not begun, because its plan is not approved.
+func (w *Workflow) runInfo(l *saga.Ledger) *v1alpha1.RunInfo {
+	if counts := l.Counts(); w.gate.Shut() && l.Run == 1 && counts[saga.Pending] == counts.Total() {
+		return nil
+	}
+	info := &v1alpha1.RunInfo{Number: l.Run, StartedAt: unixTime(l.Started), FinishedAt: unixTime(l.Finished), Operations: fmt.Sprintf("%x", l.SpecHash)}
 	if l.Finished > 0 {
 		info.Duration = (time.Duration(l.Finished-l.Started) * time.Second).String()
 	}
@@ -189,7 +225,7 @@ func (s *summary) instance(i int) v1alpha1.OperationStatus {
 	status := v1alpha1.OperationStatus{
 		Name: s.l.Ops[k].Name, Key: s.l.Key(i), Phase: s.l.Phases[i].String(), Attempt: int32(s.l.Attempts[i]),
 		StartedAt: unixTime(s.l.Unix(s.l.Starts[i])), FinishedAt: unixTime(s.l.Unix(s.l.Ends[i])),
-		ChildRef: s.childRef(i), Reason: s.l.Reason(i),
+		ChildRef: s.childRef(i), Reason: s.l.Reason(i), ApprovedBy: s.w.approvedBy(s.l, k),
 	}
 	switch s.l.Phases[i] {
 	case saga.Running, saga.Undoing:
@@ -215,7 +251,17 @@ func (s *summary) instance(i int) v1alpha1.OperationStatus {
 // waits is the line of an operation that did not start, with what it waits for.
 func (s *summary) waits(i int) v1alpha1.OperationStatus {
 	k := s.l.OpOf(i)
-	status := v1alpha1.OperationStatus{Name: s.l.Ops[k].Name, Phase: saga.Pending.String()}
+	status := v1alpha1.OperationStatus{Name: s.l.Ops[k].Name, Phase: saga.Pending.String(), Message: s.w.ops[k].unknown()}
+	if s.w.draining() {
+		status.WaitingFor = []v1alpha1.WaitingFor{{Limit: "what runs, before the edited operations are planned anew"}}
+		return status
+	}
+	if s.l.Asked(i) {
+		status.Phase, status.StartedAt = phaseAwaiting, unixTime(s.l.Unix(s.l.Starts[i]))
+		status.WaitingFor = []v1alpha1.WaitingFor{{Limit: "approval"}}
+		status.Message = cutText(s.w.ops[k].Approval.Message, maxMessage)
+		return status
+	}
 	for _, arc := range s.w.graph.Preds(k) {
 		counts := s.l.OpCounts(int(arc.Op))
 		if counts.Settled() == counts.Total() {
@@ -229,7 +275,10 @@ func (s *summary) waits(i int) v1alpha1.OperationStatus {
 	}
 	if status.WaitingFor == nil {
 		limit := fmt.Sprintf("parallelLimit: %d", s.w.limit())
-		if s.w.spec.Suspend {
+		switch {
+		case s.w.gate.Shut():
+			limit = "plan"
+		case s.w.spec.Suspend:
 			limit = "suspend"
 		}
 		status.WaitingFor = []v1alpha1.WaitingFor{{Limit: limit}}
@@ -248,6 +297,11 @@ func (op *operation) edgeTo(name string) v1alpha1.EdgeType {
 }
 
 func (s *summary) childRef(i int) *v1alpha1.ChildRef {
+	if op := &s.w.ops[s.l.OpOf(i)]; op.Power != nil && s.l.Ordered(i) {
+		if place := s.w.serverOf(op, i-op.first); place >= 0 {
+			return &v1alpha1.ChildRef{Kind: KindServer, Name: s.w.names[place]}
+		}
+	}
 	if kind, name := s.w.Child(s.l, i); kind != "" && s.l.Ordered(i) {
 		return &v1alpha1.ChildRef{Kind: kind, Name: name}
 	}
@@ -258,10 +312,29 @@ func (s *summary) childRef(i int) *v1alpha1.ChildRef {
 func (s *summary) leftovers() (out []v1alpha1.Leftover) {
 	for _, c := range s.pick(maxShown, func(p saga.Phase) bool { return p == saga.UndoFailed }) {
 		k := s.l.OpOf(c.instance)
-		out = append(out, v1alpha1.Leftover{
+		left := v1alpha1.Leftover{
 			Operation: s.l.Ops[k].Name, Key: s.l.Key(c.instance), ChildRef: s.childRef(c.instance),
 			Message: cutText(s.whyLeft(c.instance), maxMessage),
-		})
+		}
+		if server, ok := s.sights[c.instance].Child.(*v1alpha1.Server); ok {
+			left.Provider, left.ID = server.Spec.ProviderRef.Name, server.Status.ID
+			left.CostPerHour = perHour(server.Status.Cost)
+		}
+		out = append(out, left)
+	}
+	return out
+}
+
+// removed lists what operations had made that are no longer there.
+func (s *summary) removed() (out []v1alpha1.Removed) {
+	for _, of := range s.l.Left {
+		for _, key := range of.Keys {
+			if len(out) == maxShown {
+				return out
+			}
+			name := v1alpha1.ChildName(s.w.name, of.Operation, key)
+			out = append(out, v1alpha1.Removed{Operation: of.Operation, Key: key, ChildRef: &v1alpha1.ChildRef{Kind: of.Child, Name: name}})
+		}
 	}
 	return out
 }
@@ -270,6 +343,9 @@ func (s *summary) leftovers() (out []v1alpha1.Leftover) {
 func (s *summary) whyLeft(i int) string {
 	if s.l.Reason(i) == string(fault.ReasonDeletionBlocked) && !s.sights[i].Deleting {
 		return "something that rests on it could not be undone"
+	}
+	if s.l.Reason(i) == string(fault.ReasonProtected) {
+		return protectedWords
 	}
 	if s.l.Reason(i) == v1alpha1.ReasonCancelled {
 		return "undoing was aborted"

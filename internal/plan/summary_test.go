@@ -267,3 +267,12 @@ func TestRootCause(t *testing.T) {
 		}
 	}
 }
+
+func TestPace(t *testing.T) {
+	for n, want := range map[int]time.Duration{1: time.Second, 250: time.Second, 1000: 4 * time.Second} {
+		w := &Workflow{ops: make([]operation, n)}
+		if got := w.Pace(); got != want {
+			t.Errorf("%d operations: a summary stands for %s, want %s: the API server reads all of them for each write", n, got, want)
+		}
+	}
+}

@@ -201,9 +201,9 @@ func (w *work) foldHealth() {
 	}
 	switch {
 	case s.Phase == v1alpha1.ServiceReady && !w.corrects():
-		s.Phase = v1alpha1.ServiceUnhealthy
+		s.Phase, w.host.Look.Drift = v1alpha1.ServiceUnhealthy, true // what differs may be why
 		w.say(fault.ReasonUnhealthy, err.Error())
-	case s.Phase == v1alpha1.ServiceReady:
+	case s.Phase == v1alpha1.ServiceReady, s.Phase == v1alpha1.ServiceUnhealthy && s.Drift != "" && w.corrects(): // it was only told before
 		s.Phase = v1alpha1.ServicePending // one round of repair
 		w.say(fault.ReasonUnhealthy, err.Error())
 	case s.Phase == v1alpha1.ServiceVerifying && fault.IsTerminal(err):

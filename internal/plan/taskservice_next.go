@@ -134,10 +134,17 @@ func (w *work) begin(turn turns) {
 	w.start(RunCheck)
 }
 
+// comparable reports whether what somebody else changed is of interest: on a ready service, and on one that is found unhealthy and is
+// not repaired.
+func (w *work) comparable() bool {
+	reported := w.status.Phase == v1alpha1.ServiceUnhealthy && w.seen.Drift == v1alpha1.DriftReport
+	return reported || w.status.Phase == v1alpha1.ServiceReady && w.seen.Drift != v1alpha1.DriftIgnore
+}
+
 // look asks after the service when it is time to.
 func (w *work) look() {
 	s, l := &w.status, &w.host.Look
-	if !l.Under && (w.seen.Drift == v1alpha1.DriftIgnore || s.Phase != v1alpha1.ServiceReady) {
+	if !l.Under && !w.comparable() {
 		l.Drift = false
 	}
 	do := RunHealth

@@ -84,6 +84,7 @@ func TestDrift(t *testing.T) {
 	tests := map[string]struct {
 		reason string
 		policy v1alpha1.DriftPolicy
+		was    v1alpha1.ServicePhase // "": Ready
 		look   HealthLook
 		said   *RunSaid
 		before string // drift that is told already
@@ -92,20 +93,27 @@ func TestDrift(t *testing.T) {
 		drift  string
 		why    fault.Reason
 	}{
-		"after a good look":    {reason: "health and drift take turns", look: HealthLook{Last: now.Add(-time.Hour), Drift: true}, do: RunDrift, phase: v1alpha1.ServiceReady},
-		"ignored":              {reason: "nobody wants to know", policy: v1alpha1.DriftIgnore, look: HealthLook{Last: now.Add(-time.Hour), Drift: true}, do: RunHealth, phase: v1alpha1.ServiceReady},
-		"nothing differs":      {reason: "nothing is written", look: HealthLook{Under: true, Drift: true}, said: &RunSaid{State: RunStateExited}, phase: v1alpha1.ServiceReady},
-		"differs":              {reason: "it is put back", look: HealthLook{Under: true, Drift: true}, said: differs, do: RunCheck, phase: v1alpha1.ServiceChecking, drift: "/etc/x is missing or differs", why: fault.ReasonDrifted},
-		"differs, reported":    {reason: "it is told and left alone", policy: v1alpha1.DriftReport, look: HealthLook{Under: true, Drift: true}, said: differs, phase: v1alpha1.ServiceReady, drift: "/etc/x is missing or differs"},
-		"gone again":           {reason: "what was told is taken back", policy: v1alpha1.DriftReport, look: HealthLook{Under: true, Drift: true}, said: &RunSaid{State: RunStateExited}, before: "changed", phase: v1alpha1.ServiceReady},
-		"the check is at odds": {reason: "no answer is no drift", look: HealthLook{Under: true, Drift: true}, said: &RunSaid{State: RunStateExited, Code: 127}, before: "changed", phase: v1alpha1.ServiceReady, drift: "changed"},
-		"unwell":               {reason: "a stopped daemon is put back too", look: HealthLook{Under: true}, said: &RunSaid{State: RunStateExited, Code: 1}, do: RunCheck, phase: v1alpha1.ServiceChecking, why: fault.ReasonUnhealthy},
-		"unwell, reported":     {reason: "and is left alone where drifts are", policy: v1alpha1.DriftReport, look: HealthLook{Under: true}, said: &RunSaid{State: RunStateExited, Code: 1}, phase: v1alpha1.ServiceUnhealthy, why: fault.ReasonUnhealthy},
+		"after a good look":      {reason: "health and drift take turns", look: HealthLook{Last: now.Add(-time.Hour), Drift: true}, do: RunDrift, phase: v1alpha1.ServiceReady},
+		"ignored":                {reason: "nobody wants to know", policy: v1alpha1.DriftIgnore, look: HealthLook{Last: now.Add(-time.Hour), Drift: true}, do: RunHealth, phase: v1alpha1.ServiceReady},
+		"nothing differs":        {reason: "nothing is written", look: HealthLook{Under: true, Drift: true}, said: &RunSaid{State: RunStateExited}, phase: v1alpha1.ServiceReady},
+		"differs":                {reason: "it is put back", look: HealthLook{Under: true, Drift: true}, said: differs, do: RunCheck, phase: v1alpha1.ServiceChecking, drift: "/etc/x is missing or differs", why: fault.ReasonDrifted},
+		"differs, reported":      {reason: "it is told and left alone", policy: v1alpha1.DriftReport, look: HealthLook{Under: true, Drift: true}, said: differs, phase: v1alpha1.ServiceReady, drift: "/etc/x is missing or differs"},
+		"gone again":             {reason: "what was told is taken back", policy: v1alpha1.DriftReport, look: HealthLook{Under: true, Drift: true}, said: &RunSaid{State: RunStateExited}, before: "changed", phase: v1alpha1.ServiceReady},
+		"the check is at odds":   {reason: "no answer is no drift", look: HealthLook{Under: true, Drift: true}, said: &RunSaid{State: RunStateExited, Code: 127}, before: "changed", phase: v1alpha1.ServiceReady, drift: "changed"},
+		"unwell":                 {reason: "a stopped daemon is put back too", look: HealthLook{Under: true}, said: &RunSaid{State: RunStateExited, Code: 1}, do: RunCheck, phase: v1alpha1.ServiceChecking, why: fault.ReasonUnhealthy},
+		"unwell, reported":       {reason: "and is left alone where drifts are", policy: v1alpha1.DriftReport, look: HealthLook{Under: true}, said: &RunSaid{State: RunStateExited, Code: 1}, phase: v1alpha1.ServiceUnhealthy, why: fault.ReasonUnhealthy},
+		"unwell, and why":        {reason: "what differs is told of one that is not repaired", policy: v1alpha1.DriftReport, was: v1alpha1.ServiceUnhealthy, look: HealthLook{Under: true, Drift: true}, said: differs, phase: v1alpha1.ServiceUnhealthy, drift: "/etc/x is missing or differs"},
+		"unwell, then asked why": {reason: "the look after the bad one is at what differs", policy: v1alpha1.DriftReport, was: v1alpha1.ServiceUnhealthy, look: HealthLook{Last: now.Add(-time.Hour), Drift: true}, do: RunDrift, phase: v1alpha1.ServiceUnhealthy},
+		"unwell, drift ignored":  {reason: "nobody wants to know why", policy: v1alpha1.DriftIgnore, was: v1alpha1.ServiceUnhealthy, look: HealthLook{Last: now.Add(-time.Hour), Drift: true}, do: RunHealth, phase: v1alpha1.ServiceUnhealthy},
+		"reported, now put back": {reason: "another policy takes up what was only told", was: v1alpha1.ServiceUnhealthy, look: HealthLook{Under: true}, said: &RunSaid{State: RunStateExited, Code: 1}, before: "changed", do: RunCheck, phase: v1alpha1.ServiceChecking, drift: "changed", why: fault.ReasonUnhealthy},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
+			if tc.was == "" {
+				tc.was = v1alpha1.ServiceReady
+			}
 			host := Host{Name: "a", Wanted: true, Digest: "d", Machine: "m", State: HostReady, Look: tc.look, Said: tc.said,
-				Recorded: v1alpha1.ServiceOnServer{Name: "a", Machine: "m", Phase: v1alpha1.ServiceReady, Digest: "d", Version: "1", Round: 1, Drift: tc.before}}
+				Recorded: v1alpha1.ServiceOnServer{Name: "a", Machine: "m", Phase: tc.was, Digest: "d", Version: "1", Round: 1, Drift: tc.before}}
 			step := TaskService(ServiceSeen{UID: "uid", Version: "1", Interval: time.Minute, Pause: time.Second, Drift: tc.policy, Hosts: []Host{host}}, now)
 			if len(step.Actions) != 1 || len(step.Servers) != 1 {
 				t.Fatalf("%+v", step)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -13,13 +14,23 @@ import (
 // foldUndoing takes in what became of an instance that is being undone: its end is a confirmed absence, nothing less. What its
 // child said before this try was asked for is not about it.
 func (a *advance) foldUndoing(op *operation, i int) {
+	if op.Power != nil {
+		a.foldPowerBack(op, i)
+		return
+	}
 	s := a.sights[i]
+	scripted, reverts := !op.unscripted(s, a.sights[i+a.l.N()]), a.w.reverts(a.l, i)
 	answered := s.Answered >= int32(a.l.Attempts[i])
-	switch limit := op.undo.Timeout; {
-	case s.Gone:
+	limit := op.undo.Timeout
+	if reverts { // a child that does not come right again would be waited for for ever
+		limit = cmp.Or(limit, op.Timeout, a.w.spec.Timeout)
+	}
+	switch {
+	case scripted && a.foldScript(op, i):
+	case s.Gone && !scripted, reverts && s.reverted(a.l) && s.Ready:
 		a.settle(i, taken(op), "", "")
 	case a.l.Retries[i] != saga.None: // between two tries
-	case s.Deleting && s.Stalled && answered:
+	case (s.Deleting || reverts && s.reverted(a.l)) && s.Stalled && answered && !scripted:
 		a.undoFailed(op, i, orInternal(s.Reason), s.Message)
 	case limit == nil:
 	case a.l.Begun[i] == saga.None:
@@ -31,7 +42,14 @@ func (a *advance) foldUndoing(op *operation, i int) {
 
 // foldLeft takes in that something went after all that could not be undone in time.
 func (a *advance) foldLeft(op *operation, i int) {
-	if a.sights[i].Gone {
+	switch s := a.sights[i]; {
+	case op.Power != nil:
+		if a.switchedBack(op, i) {
+			a.settle(i, saga.Undone, "", "")
+		}
+	case !op.unscripted(s, a.sights[i+a.l.N()]):
+		a.foldScript(op, i)
+	case s.Gone, a.w.reverts(a.l, i) && s.reverted(a.l) && s.Ready:
 		a.settle(i, taken(op), "", "")
 	}
 }
@@ -81,8 +99,31 @@ func (a *advance) undo() {
 	end := saga.RunRolledBack
 	if counts := a.l.Counts(); counts[saga.UndoFailed] > 0 {
 		end = saga.RunRollbackFailed
+		if a.protected() {
+			end = saga.RunRollbackBlocked
+		}
 	}
 	a.setRun(end)
+}
+
+// protectedWords say why something stays that a person forbade to delete, which is stronger than an undo.
+const protectedWords = "it is protected from deletion: spec.deletionProtection"
+
+// protected reports whether all that is left over is protected from deletion, or lies under what is.
+func (a *advance) protected() bool {
+	guarded := false
+	for i, phase := range a.l.Phases {
+		if phase != saga.UndoFailed {
+			continue
+		}
+		switch reason := a.l.Reason(i); {
+		case reason == string(fault.ReasonProtected):
+			guarded = true
+		case reason != string(fault.ReasonDeletionBlocked) || a.sights[i].Deleting:
+			return false
+		}
+	}
+	return guarded
 }
 
 // undoing is one pass over what is taken back. What it says of an instance holds for whatever it depends on too, also where
@@ -96,11 +137,12 @@ type undoing struct {
 	blocks []int  // by instance: 1 + the operation, it or above it, that could not be undone; 0: none
 }
 
-// stands reports whether an instance was ordered and not yet taken back: it may have an effect.
+// stands reports whether an instance was ordered in this run and not yet taken back: it may have an effect. What an earlier run did is
+// not this one's to undo.
 func (a *advance) stands(i int) bool {
 	switch a.l.Phases[i] {
 	case saga.Succeeded, saga.Failed, saga.Unknown, saga.Cancelled:
-		return a.l.Ordered(i)
+		return a.l.Marks[i].Has(saga.Touched)
 	}
 	return a.l.Phases[i] == saga.Undoing
 }
@@ -117,6 +159,8 @@ func (u *undoing) operation(k int) {
 		case u.l.Phases[i] == saga.UndoFailed:
 			u.blocks[i] = k + 1
 		case !u.stands(i):
+		case u.l.Phases[i] == saga.Undoing && u.blocks[i] > 0: // another hand began it before its turn
+			u.leave(i, string(fault.ReasonDeletionBlocked), u.restsOn(u.blocks[i]))
 		case u.l.Phases[i] == saga.Undoing:
 			u.again(i)
 			u.open, u.covers[i] = true, true
@@ -178,9 +222,17 @@ func (u *undoing) again(i int) {
 }
 
 func (u *undoing) takeBackInstance(op *operation, i int) {
+	s := u.sights[i]
 	switch {
-	case op.Type == v1alpha1.OperationCommand && u.overWith(i):
-		u.settle(i, saga.Irreversible, "", "")
+	case op.Type == v1alpha1.OperationPower:
+		u.takePowerBack(op, i)
+		return
+	case op.unscripted(s, Sight{}) && op.Type == v1alpha1.OperationCommand && u.overWith(i), u.w.reverts(u.l, i) && u.l.Marks[i].Has(saga.Replaced):
+		u.settle(i, saga.Irreversible, "", "") // what stood before is gone, and what stands in its place is better than nothing
+		return
+	case s.Protected && !u.w.reverts(u.l, i) && s.Effect != EffectAdopted:
+		u.blocks[i] = u.l.OpOf(i) + 1
+		u.leave(i, string(fault.ReasonProtected), protectedWords)
 		return
 	case op.child == "":
 		u.takeBack(i)
@@ -208,9 +260,13 @@ func (a *advance) overWith(i int) bool {
 func (u *undoing) leaveBehind() {
 	for i, by := range u.blocks {
 		if by > 0 && u.stands(i) && !u.kept[i] {
-			u.leave(i, string(fault.ReasonDeletionBlocked), fmt.Sprintf("%q rests on it and could not be undone", u.w.ops[by-1].Name))
+			u.leave(i, string(fault.ReasonDeletionBlocked), u.restsOn(by))
 		}
 	}
+}
+
+func (u *undoing) restsOn(by int) string {
+	return fmt.Sprintf("%q rests on it and could not be undone", u.w.ops[by-1].Name)
 }
 
 // abandon gives up everything that still stands: somebody wants the end at once.
@@ -226,9 +282,9 @@ func (u *undoing) leave(i int, reason, message string) {
 	op := &u.w.ops[u.l.OpOf(i)]
 	end := saga.UndoFailed
 	switch {
-	case op.Type == v1alpha1.OperationCommand:
+	case op.Type == v1alpha1.OperationCommand && op.script(u.sights[i]) == "":
 		end, reason, message = saga.Irreversible, "", ""
-	case op.child == "":
+	case op.child == "" && !(op.Power != nil && u.l.Marks[i].Has(saga.Replaced)):
 		end, reason, message = saga.Undone, "", ""
 	}
 	if u.l.Phases[i] != saga.Undoing {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/keelway/keelway/api/v1alpha1"
@@ -12,76 +13,115 @@ import (
 	"github.com/keelway/keelway/internal/dag"
 	"github.com/keelway/keelway/internal/expr"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/nearest"
 )
-
-// maxFaults bounds how many faults one verdict lists.
-const maxFaults = 8
 
 // compiler fills a Workflow and collects what is wrong with it.
 type compiler struct {
 	out     *Workflow
 	recipes *catalog.Catalog
-	faults  []error
-	more    int
+	field   string // that faults stand in: see at
+	faults  Faults
 
 	routes map[route][]bool // what comes before an operation; of the one asked last
 }
 
-func (c *compiler) fault(reason fault.Reason, format string, args ...any) {
-	if len(c.faults) == maxFaults {
-		c.more++
-		return
-	}
-	c.faults = append(c.faults, fault.New(fault.Terminal, reason, format, args...))
-}
-
-// keep adds a fault that somebody else found, with its place before it.
-func (c *compiler) keep(place string, err error) {
-	c.fault(fault.ReasonOf(err), "%s: %w", place, err)
-}
-
-// verdict joins the faults into one error; its reason is that of the first.
-func (c *compiler) verdict() error {
-	if len(c.faults) == 0 {
-		return nil
-	}
-	lines := make([]string, 0, len(c.faults)+1)
-	for _, f := range c.faults {
-		lines = append(lines, f.Error())
-	}
-	if c.more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", c.more))
-	}
-	return fault.New(fault.Terminal, fault.ReasonOf(c.faults[0]), "%s", strings.Join(lines, "; "))
-}
-
-// link builds the graph: it names duplicates, unknown dependencies and cycles.
+// link builds the graph: it names every duplicate, unknown dependency and self-edge, or else a cycle.
 func (c *compiler) link() {
+	c.field = "spec.operations"
 	if len(c.out.ops) == 0 {
 		c.fault(fault.ReasonInvalid, "spec.operations: a workflow needs at least one operation")
 		return
 	}
 	names := make([]string, len(c.out.ops))
+	sound := true
 	for k := range c.out.ops {
 		names[k] = c.out.ops[k].Name
+		sound = c.linkOne(k) && sound
 	}
-	edges, err := dag.Resolve(names, func(k int) []dag.Need {
-		needs := make([]dag.Need, 0, len(c.out.ops[k].DependsOn))
-		for _, d := range c.out.ops[k].DependsOn {
-			needs = append(needs, dag.Need{
-				Name: d.Operation, Soft: d.Type == v1alpha1.EdgeSoft || d.Type == v1alpha1.EdgeOptional,
-				Same: d.Match == v1alpha1.MatchSameIndex, Optional: d.Type == v1alpha1.EdgeOptional,
-			})
-		}
-		return needs
-	})
+	if !sound {
+		return
+	}
+	edges, err := dag.Resolve(names, c.needs)
 	if err == nil {
 		c.out.graph, err = dag.Build(names, edges)
 	}
 	if err != nil {
-		reason, advice := graphFault(err)
-		c.fault(reason, "spec.operations: %w: %s", err, advice)
+		c.field = "spec.operations"
+		if cycle, ok := errors.AsType[*dag.CycleError](err); ok {
+			c.at(c.find(cycle.Path[0]), "dependsOn")
+		}
+		c.misfit(err)
 	}
+}
+
+// linkOne reports whether an operation's name and edges can be part of a graph.
+func (c *compiler) linkOne(k int) bool {
+	op, before := &c.out.ops[k], len(c.faults)
+	if c.find(op.Name) != k {
+		c.at(k, "name")
+		c.misfit(&dag.DuplicateError{Name: op.Name})
+	}
+	for n, d := range op.DependsOn {
+		c.at(k, fmt.Sprintf("dependsOn[%d].operation", n))
+		switch from := c.find(d.Operation); {
+		case from < 0 && d.Type != v1alpha1.EdgeOptional:
+			c.misfit(&dag.UnknownError{Operation: op.Name, Name: d.Operation})
+		case d.Operation == op.Name:
+			c.misfit(&dag.SelfError{Name: op.Name})
+		}
+	}
+	return len(c.faults) == before
+}
+
+func (c *compiler) misfit(err error) {
+	reason, advice := graphFault(err)
+	if unknown, ok := errors.AsType[*dag.UnknownError](err); ok {
+		advice += c.meant(unknown.Name)
+	}
+	c.fault(reason, "spec.operations: %w: %s", err, advice)
+}
+
+// meant is the tail of a message about an operation that does not exist: those of which the name is near. Only for as many faults as a
+// message lists: each costs a comparison with every operation.
+func (c *compiler) meant(name string) string {
+	if len(c.faults) >= maxListed {
+		return ""
+	}
+	return nearest.Hint(name, c.out.operations())
+}
+
+// operations are their names, in the order in which they stand.
+func (w *Workflow) operations() []string {
+	names := make([]string, len(w.ops))
+	for k := range w.ops {
+		names[k] = w.ops[k].Name
+	}
+	return names
+}
+
+func (c *compiler) needs(k int) []dag.Need {
+	needs := make([]dag.Need, 0, len(c.out.ops[k].DependsOn))
+	for _, d := range c.out.ops[k].DependsOn {
+		needs = append(needs, dag.Need{
+			Name: d.Operation, Soft: d.Type == v1alpha1.EdgeSoft || d.Type == v1alpha1.EdgeOptional,
+			Same: d.Match == v1alpha1.MatchSameIndex, Optional: d.Type == v1alpha1.EdgeOptional,
+		})
+	}
+	return needs
+}
+
+// meantKey is meant for the key of an instance. Of many keys the first thousand are compared.
+func (c *compiler) meantKey(op *operation, key string) string {
+	const most = 1000
+	if len(c.faults) >= maxListed {
+		return ""
+	}
+	keys := make([]string, min(op.count, most))
+	for n := range keys {
+		keys[n] = op.key(n)
+	}
+	return nearest.Hint(key, keys)
 }
 
 func graphFault(err error) (reason fault.Reason, advice string) {
@@ -91,6 +131,9 @@ func graphFault(err error) (reason fault.Reason, advice string) {
 	if _, ok := errors.AsType[*dag.UnknownError](err); ok {
 		return fault.ReasonUnknownDependency, "correct its dependsOn, or add the operation"
 	}
+	if _, ok := errors.AsType[*dag.SelfError](err); ok {
+		return fault.ReasonCycle, "take it out of its own dependsOn"
+	}
 	return fault.ReasonCycle, "take one of these out of a dependsOn"
 }
 
@@ -99,13 +142,21 @@ func (c *compiler) parseTexts() {
 	for k := range c.out.ops {
 		op := &c.out.ops[k]
 		place := fmt.Sprintf("operation %q", op.Name)
+		c.at(k, "")
 		var err error
 		if op.text, err = parseTexts(op.Operation); err != nil {
 			c.fault(fault.ReasonInvalid, "%s: %w", place, err)
 			continue
 		}
+		if c.out.graph == nil {
+			continue // nobody knows what comes first
+		}
 		for _, use := range op.text.uses {
 			c.checkRef(k, place+": "+use.at, use.Ref)
+		}
+		if op.spans() {
+			c.at(k, "serverBatch.forEachFrom")
+			c.checkRef(k, place+": serverBatch.forEachFrom", *op.source)
 		}
 	}
 }
@@ -114,13 +165,13 @@ func (c *compiler) checkRef(k int, place string, ref expr.Ref) {
 	from := c.find(ref.Operation)
 	switch {
 	case from < 0:
-		c.fault(fault.ReasonUnknownDependency, "%s: %s refers to an operation that does not exist: correct its name", place, ref)
+		c.fault(fault.ReasonUnknownDependency, "%s: %s refers to an operation that does not exist: correct its name%s", place, ref, c.meant(ref.Operation))
 	case from == k:
-		c.fault(fault.ReasonInvalid, "%s: %s refers to the operation itself, which has outputs only once it has succeeded", place, ref)
+		c.fault(fault.ReasonInvalid, "%s: %s refers to the operation itself, which has outputs only once it has succeeded: refer to one that comes before it", place, ref)
 	case !c.hardBefore(from, k, true):
 		c.fault(fault.ReasonInvalid, "%s: %s is known only once %q has succeeded: add it to dependsOn with type Hard and match All", place, ref, ref.Operation)
 	case !offers(&c.out.ops[from], ref.Output):
-		c.fault(fault.ReasonInvalid, "%s: %s: %s", place, ref, outputsOf(&c.out.ops[from]))
+		c.fault(fault.ReasonInvalid, "%s: %s: there is no output %q: %s", place, ref, ref.Output, outputsOf(&c.out.ops[from]))
 	default:
 		c.give(from, ref.Output)
 	}
@@ -188,27 +239,30 @@ func (c *compiler) checkRecipes() {
 	if c.recipes == nil {
 		return
 	}
-	together := map[string][]catalog.Choice{}
+	together, whose := map[string][]catalog.Choice{}, map[string][]string{}
 	var order []string
 	for k := range c.out.ops {
 		op := &c.out.ops[k]
 		if op.TaskServiceBatch == nil {
 			continue
 		}
-		target := fmt.Sprint(op.TaskServiceBatch.Targets)
+		target := fmt.Sprint(*op.target())
 		if together[target] == nil {
 			order = append(order, target)
 		}
+		whose[target] = append(whose[target], strconv.Quote(op.Name))
 		for i := range op.TaskServiceBatch.Recipes {
+			c.at(k, fmt.Sprintf("taskServiceBatch.recipes[%d]", i))
 			if c.checkRecipe(op, &op.TaskServiceBatch.Recipes[i]) {
 				choice := op.TaskServiceBatch.Recipes[i]
 				together[target] = append(together[target], catalog.Choice{Recipe: choice.Name, Version: choice.Version})
 			}
 		}
 	}
+	c.field = "spec.operations"
 	for _, target := range order {
 		if _, err := catalog.Solve(c.recipes, unique(together[target])); err != nil {
-			c.keep("spec.operations", err)
+			c.keep("spec.operations: "+strings.Join(whose[target], ", ")+", on the same servers", err)
 		}
 	}
 }
@@ -228,10 +282,11 @@ func (c *compiler) checkRecipe(op *operation, choice *v1alpha1.RecipeChoice) boo
 	}
 	parameters, err := decodeParameters(choice.Parameters)
 	if err != nil {
-		c.fault(fault.ReasonInvalid, "%s: parameters of recipe %s: %w", place, choice.Name, err)
+		c.fault(fault.ReasonInvalid, "%s: parameters of recipe %s are no object: write name: value", place, choice.Name)
 		return false
 	}
 	if _, err := recipe.Validate(parameters, fromSecrets(choice.ParametersFrom)...); err != nil {
+		c.field += ".parameters"
 		c.keep(place, err)
 		return false
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,14 @@ import (
 // Verdict is what the ledger means for the workflow's conditions, as an error for the frame: nil when it succeeded, Wait while
 // it runs (the message tells how far it is), Terminal with the root cause when it ended otherwise.
 func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
+	if w.gate.Shut() {
+		return w.gate.verdict(l, after)
+	}
 	counts := l.Counts()
 	done := fmt.Sprintf("%d of %d done", counts.Passed(), counts.Total())
+	if slices.ContainsFunc(w.ops, func(op operation) bool { return op.countless() }) {
+		done = fmt.Sprintf("%d of at least %d done", counts.Passed(), counts.Total())
+	}
 	cause := rootCause(l)
 	if l.Refusal != "" {
 		cause, done = cause+"; "+l.Refusal, done+"; "+l.Refusal
@@ -28,6 +35,8 @@ func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
 		return fault.New(fault.Terminal, v1alpha1.ReasonCancelled, "%d of %d done: %s", counts.Passed(), counts.Total(), cause)
 	case l.Phase == saga.RunRolledBack:
 		return fault.New(fault.Terminal, v1alpha1.ReasonRolledBack, "%s; what this run had made is gone again%s%s", cause, irreversible(counts), kept(l))
+	case l.Phase == saga.RunRollbackBlocked:
+		return fault.New(fault.Terminal, v1alpha1.ReasonBlocked, "%s; what is left is protected from deletion, see status.leftovers: take the protection away and annotate keelway.dev/retry%s", cause, irreversible(counts))
 	case l.Phase == saga.RunRollbackFailed:
 		return fault.New(fault.Terminal, v1alpha1.ReasonFailed, "%s; undoing failed, see status.leftovers%s", cause, irreversible(counts))
 	case w.spec.Suspend:
@@ -37,19 +46,24 @@ func Verdict(w *Workflow, l *saga.Ledger, after time.Duration) error {
 	}
 	a := &advance{w: w, l: l}
 	switch {
+	case w.draining():
+		return fault.Waiting(fault.ReasonInProgress, after, "%s%s; the operations were edited: what runs ends first, then the rest is planned anew", done, under(w, l))
 	case a.halting():
 		return fault.Waiting(fault.ReasonInProgress, after, "%s%s; nothing new starts: %s", done, under(w, l), cause)
 	case l.Cause.Reason != "":
-		return fault.Waiting(fault.ReasonInProgress, after, "%s%s; the others go on, although %s", done, under(w, l), cause)
+		return fault.Waiting(fault.ReasonInProgress, after, "%s%s%s; the others go on, although %s", done, under(w, l), approvals(w, l), cause)
 	}
-	return fault.Waiting(fault.ReasonInProgress, after, "%s%s", done, under(w, l))
+	if w.awaitsApproval(l) {
+		return fault.Waiting(v1alpha1.ReasonAwaitingApproval, after, "%s%s", done, approvals(w, l))
+	}
+	return fault.Waiting(fault.ReasonInProgress, after, "%s%s%s", done, under(w, l), approvals(w, l))
 }
 
 // kept counts what undo was told to leave.
 func kept(l *saga.Ledger) string {
 	n := 0
 	for i, phase := range l.Phases {
-		if l.Ordered(i) && !phase.UndoTerminal() {
+		if l.Marks[i].Has(saga.Touched) && !phase.UndoTerminal() {
 			n++
 		}
 	}

@@ -25,6 +25,7 @@ func (c *compiler) compileConditions() {
 
 // condition compiles one condition; nil when it is refused.
 func (c *compiler) condition(k int, field, text string, children bool) *expr.Condition {
+	c.at(k, field)
 	place := fmt.Sprintf("operation %q: %s", c.out.ops[k].Name, field)
 	condition, err := expr.Compile(text)
 	switch {
@@ -69,7 +70,7 @@ func (a *advance) wanted(k int) bool {
 		return true
 	}
 	for n := range op.count {
-		if a.l.Ordered(a.l.Instance(k, n)) { // another try was asked for
+		if a.l.Marks[a.l.Instance(k, n)].Has(saga.Touched) { // another try was asked for
 			return true
 		}
 	}

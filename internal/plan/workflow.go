@@ -34,8 +34,16 @@ type Workflow struct {
 	index           map[string]int // name → operation; the first of its name
 	graph           *dag.Graph
 	hash            saga.Hash      // of operations and edges as written
-	instances       map[string]int // child name → instance
+	next            *Workflow      // what a changed spec asks for, where this one is what a ledger still speaks of; see Under
+	instances       map[string]int // child name → place of Sights, see Places
 	names           []string       // instance → child name; "" where it has none
+	approvals       []int          // operations of type Approval
+	gate            Gate           // see Behind
+
+	written *v1alpha1.BatchWorkflowSpec // spec, without what outputs list
+	spanned map[string]string           // by operation, the output of which its entries were made; see Spanned
+	base    *Workflow                   // in which nothing was made of outputs; nil: this one
+	recipes *Recipes
 }
 
 // operation is one compiled operation.
@@ -55,65 +63,77 @@ type operation struct {
 	targets []string        // names of Servers; nil when it has no targets
 	text    texts           // what may hold references, parsed
 	given   map[string]bool // outputs that others refer to
-	written saga.Hash
+	written saga.Digest     // of what all instances have in common
+	powered bool            // an operation of type Power switches its Servers
+	own     []saga.Digest   // of what is an instance's own: by entry of forEach, or by recipe
+	source  *expr.Ref       // the output that lists its instances, or the servers that they are for; nil: none does
+	over    string          // the operation whose entries that output lists: this one, or the one whose servers are meant
+	open    bool            // nobody knows them yet
 }
 
 // Compile checks the workflow and prepares it for Advance and Act. It reports every fault at once: the error is Terminal, its
 // reason that of the first fault. It is the same function that an offline validation calls. A nil catalog skips what only
-// recipes can tell.
+// recipes can tell. FaultsIn tells the single faults, each with its field.
 func Compile(w *v1alpha1.BatchWorkflow, recipes *Recipes) (*Workflow, error) {
-	c := &compiler{
-		out:     &Workflow{namespace: w.Namespace, name: w.Name, generation: w.Generation, spec: w.Spec.DeepCopy(), index: map[string]int{}},
-		recipes: recipes,
-	}
+	spec := w.Spec.DeepCopy()
+	out := &Workflow{namespace: w.Namespace, name: w.Name, generation: w.Generation, spec: spec, written: spec, recipes: recipes, index: map[string]int{}}
+	return out.compile()
+}
+
+// compile does so for a workflow of which only the spec is known.
+func (w *Workflow) compile() (*Workflow, error) {
+	c := &compiler{out: w, recipes: w.recipes}
 	whole := c.expand()
 	c.link()
-	if whole && c.out.graph != nil {
+	switch {
+	case whole && c.out.graph != nil:
 		c.joinOperations()
 		c.resolveTargets()
 		c.parseTexts()
 		c.compileConditions()
 		c.checkRecipes()
+	case whole: // without a graph nobody knows what comes first; what recipes say does not depend on it
+		c.parseTexts()
+		c.checkRecipes()
 	}
 	if err := c.verdict(); err != nil {
 		return nil, err
 	}
-	c.nameChildren()
-	c.out.hash = c.out.digest()
+	c.out.nameChildren()
+	if c.out.hash = c.out.digest(); w.base != nil {
+		c.out.hash = w.base.hash // what outputs list is not written
+	}
 	return c.out, nil
 }
 
 // Generation returns the generation of the spec that was compiled.
 func (w *Workflow) Generation() int64 { return w.generation }
 
-// Instance returns the instance whose child has that name, or -1.
-func (w *Workflow) Instance(child string) int {
-	if i, ok := w.instances[child]; ok {
-		return i
-	}
-	return -1
-}
-
-// Child returns the kind and name of an instance's child, or "" when it has none.
-func (w *Workflow) Child(l *saga.Ledger, i int) (kind, name string) {
-	return w.ops[l.OpOf(i)].child, w.names[i]
-}
-
 // Start returns the ledger of a first run that begins at now (Unix seconds): everything is Pending.
-func (w *Workflow) Start(now int64) (*saga.Ledger, error) {
+func (w *Workflow) Start(now int64) (*saga.Ledger, error) { return w.ledger(1, now) }
+
+// ledger returns an empty ledger of that run.
+func (w *Workflow) ledger(run int32, now int64) (*saga.Ledger, error) {
 	ops := make([]saga.Op, len(w.ops))
 	for k := range w.ops {
 		op := &w.ops[k]
-		ops[k] = saga.Op{Name: op.Name, Type: string(op.Type), Written: op.written, Count: int32(op.count), Keys: op.keys}
+		ops[k] = saga.Op{Name: op.Name, Type: string(op.Type), Child: op.child, Count: int32(op.count), Keys: op.keys, Span: w.spanned[op.Name]}
 		for _, arc := range w.graph.Preds(k) {
 			ops[k].Preds = append(ops[k].Preds, saga.Pred{Op: arc.Op, Soft: arc.Soft, Same: arc.Same})
 		}
 	}
-	return saga.New(1, now, w.hash, w.generation, ops)
+	l, err := saga.New(run, now, w.hash, w.generation, ops)
+	if err == nil {
+		l.RunID = w.spec.RunID
+	}
+	return l, err
 }
 
-// Fits reports whether the ledger speaks of this workflow's operations. When it does not, the operations were edited.
-func (w *Workflow) Fits(l *saga.Ledger) bool { return l.SpecHash == w.hash }
+// Fits reports whether the ledger is one of this workflow as it is written. When it is not, the operations were edited, or another run
+// was asked for after its end.
+func (w *Workflow) Fits(l *saga.Ledger) bool {
+	return l.SpecHash == w.hash && (l.RunID == w.spec.RunID || !l.Phase.Terminal())
+}
 
 // digest is over what a run is tied to: names, types, payloads and edges. Limits, retries, time-outs and policies may change
 // under a run.
@@ -121,20 +141,14 @@ func (w *Workflow) digest() saga.Hash {
 	h := sha256.New()
 	for k := range w.ops {
 		op := &w.ops[k]
-		line, _ := json.Marshal([]any{op.Name, op.written[:], op.DependsOn}) // plain structs cannot fail
+		parts := []any{op.Name, op.written, op.own, op.count, op.keys, op.When, op.DependsOn}
+		if op.spans() {
+			parts = append(parts, op.ServerBatch.ForEachFrom)
+		}
+		line, _ := json.Marshal(parts) // plain structs cannot fail
 		h.Write(append(line, '\n'))
 	}
 	return saga.Hash(h.Sum(nil)[:16])
-}
-
-// writtenHash is over an operation's type and payload as written: without edges, retry, time-outs and policies.
-func writtenHash(op *v1alpha1.Operation) saga.Hash {
-	payload := *op
-	payload.Name, payload.DependsOn, payload.Retry, payload.Timeout, payload.OnFailure = "", nil, nil, nil, ""
-	payload.TotalTimeout, payload.Undo, payload.KeepOnUndo = nil, nil, false
-	text, _ := json.Marshal(payload)
-	sum := sha256.Sum256(text)
-	return saga.Hash(sum[:16])
 }
 
 // key returns the key of an operation's k-th instance.

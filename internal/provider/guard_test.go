@@ -137,3 +137,17 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
+
+func TestPlain(t *testing.T) {
+	if err := (provider.Machine{Size: "s", Image: "i"}).Plain(); err != nil {
+		t.Errorf("nothing special is wanted: %v", err)
+	}
+	for field, want := range map[string]provider.Machine{
+		"rootDisk": {RootDisk: provider.Disk{SizeGiB: 1}}, "disks": {Disks: []provider.Disk{{Name: "d"}}}, "network": {Network: provider.Network{PublicIPv6: provider.Disabled}},
+		"userDataFrom": {UserData: []byte("#cloud-config")},
+	} {
+		if err := want.Plain(); !fault.IsTerminal(err) || !strings.HasPrefix(err.Error(), field+":") {
+			t.Errorf("%s: a wish is dropped in silence: %v", field, err)
+		}
+	}
+}

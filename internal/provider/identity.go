@@ -38,6 +38,25 @@ func (m Machine) Validate() error {
 	return nil
 }
 
+// Plain returns Terminal/Invalid, naming the field, when the machine is wanted with disks, networks or user data: for drivers that
+// have no such thing, so that no wish is dropped in silence.
+func (m Machine) Plain() error {
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"rootDisk", m.RootDisk != Disk{}},
+		{"disks", len(m.Disks) > 0},
+		{"network", m.Network.PublicIPv4 != "" || m.Network.PublicIPv6 != "" || len(m.Network.Private) > 0},
+		{"userDataFrom", len(m.UserData) > 0},
+	} {
+		if field.set {
+			return fault.New(fault.Terminal, fault.ReasonInvalid, "%s: machines of this driver have none: leave it out", field.name)
+		}
+	}
+	return nil
+}
+
 // Validate returns Terminal/Invalid when the owner cannot be listed for: without an installation nothing is provably ours.
 func (o Owner) Validate() error {
 	if err := checkText("owner.installation", o.Installation, 1, nameLimit); err != nil {

@@ -47,8 +47,44 @@ type Machine struct {
 	Owner Owner
 	Size  string // the provider's own name; "" = the provider's default, refused where there are no sizes
 	Zone  string
-	Image string
+	Image string // alias, or the provider's id
+
+	RootDisk Disk
+	Disks    []Disk // besides the root disk
+	Network  Network
+	UserData []byte            // for cloud-init; may hold secrets
+	Keys     []string          // lines of authorized_keys for the access user
+	Labels   map[string]string // of people, as LabelRules.Choose returns them; not part of what drifts
+	// Token makes this very launch idempotent where a cloud has such a thing: recorded before the call, and new when a machine that
+	// it made has ended. Empty: derived from Key.
+	Token string
+	// Former is the id of the machine that this one is made in place of, which has ended: a provider that lags may show it for a
+	// while, and does not take it for this one. Empty: there was none.
+	Former string
 }
+
+// Disk is one disk of a machine. Zero values mean the provider's default.
+type Disk struct {
+	Name      string // unique in a machine; "" for the root disk
+	SizeGiB   int32
+	Tier      string // the provider's own name: gp3, maxiops
+	Encrypted bool
+}
+
+// Network is what a machine is attached to.
+type Network struct {
+	PublicIPv4 Switch
+	PublicIPv6 Switch
+	Private    []string // ids of private networks (subnets), in order
+}
+
+// Switch says whether something is wanted; "" leaves it to the provider.
+type Switch string
+
+const (
+	Enabled  Switch = "Enabled"
+	Disabled Switch = "Disabled"
+)
 
 // State is where an instance stands in its life.
 type State string
@@ -71,9 +107,20 @@ type Instance struct {
 	Size      string
 	Zone      string
 	Image     string
+	Disks     []Disk            // the root disk first, its Name ""; nil where the answer does not tell
+	Brief     bool              // the answer is an entry of a list that does not tell Disks, Addresses and Access; Get does
+	Launch    Launch            // the call of many that made it; zero for a machine made alone, and where the cloud does not tell
+	Labels    map[string]string // without those of our identity
 	CreatedAt time.Time
 	Addresses []Address
 	Access    transport.Access // how to reach it; zero until it can be dialled
+}
+
+// Launch says which call of many made a machine, and as which of its members. Between that call and the writing of the labels it is
+// all that tells whose the machine is: such an instance has an Owner with an Installation only, and no Key.
+type Launch struct {
+	Token string
+	Index int // of Batch.Members
 }
 
 // AddressType says what an address is good for.

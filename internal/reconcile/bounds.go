@@ -22,12 +22,28 @@ const closingTime = 10 * time.Second
 // errLease is the cause of a context that ended with our lease.
 var errLease = errors.New("the lease has ended")
 
-// bound ends ctx when our lease ends, so that no deed outlives our right to do it.
+// bound ends ctx when our lease ends, so that no deed outlives our right to do it. A lease that was renewed meanwhile ends later, and so
+// does ctx: how short leases are does not say how long a deed may take.
 func (k Kit) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if k.Until == nil {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadlineCause(ctx, k.Until(), errLease)
+	bounded, end := context.WithCancelCause(context.WithValue(ctx, untilKey{}, k.Until))
+	left := time.Until(k.Until())
+	if left <= 0 {
+		end(errLease)
+		return bounded, func() {}
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Hour, func() {
+		if left := time.Until(k.Until()); left > 0 && bounded.Err() == nil {
+			timer.Reset(left)
+			return
+		}
+		end(errLease) // which changes nothing where it has ended before
+	})
+	timer.Reset(left)
+	return bounded, func() { timer.Stop(); end(nil) }
 }
 
 // closing is the context of the last write. It outlives a walk that used up the controller's time for one reconcile, so that
@@ -38,8 +54,15 @@ func (k Kit) closing(ctx context.Context) (context.Context, context.CancelFunc) 
 	return timed, func() { stopTimer(); stop() }
 }
 
-// expired reports whether our lease has ended: then nothing of ours may be written any more.
-func expired(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errLease) }
+// untilKey is what a context holds by that a lease bounds: its end.
+type untilKey struct{}
+
+// expired reports whether our lease has ended: then nothing of ours may be written any more. The clock tells, also where nobody has come
+// round yet to end the context.
+func expired(ctx context.Context) bool {
+	until, bounded := ctx.Value(untilKey{}).(func() time.Time)
+	return errors.Is(context.Cause(ctx), errLease) || bounded && !time.Now().Before(until())
+}
 
 // stopping reports whether the operator is ending: then an error says nothing about the object.
 func stopping(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

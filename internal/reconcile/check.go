@@ -106,7 +106,7 @@ func conditionsOf(obj v1alpha1.Object) []string {
 	common := []string{v1alpha1.ReadyCondition, v1alpha1.ReconcilingCondition, v1alpha1.StalledCondition}
 	switch obj.(type) {
 	case *v1alpha1.Server:
-		return append(common, v1alpha1.ProvisionedCondition, v1alpha1.ReachableCondition)
+		return append(common, v1alpha1.ProvisionedCondition, v1alpha1.ReachableCondition, v1alpha1.DriftedCondition)
 	case *v1alpha1.TaskService:
 		return append(common, v1alpha1.DriftedCondition)
 	case *v1alpha1.Run, *v1alpha1.BatchWorkflow:

@@ -19,6 +19,7 @@ const (
 var phases = map[string]map[string]meaning{
 	"Server": {
 		string(v1alpha1.ServerPending): working, string(v1alpha1.ServerCreating): working, string(v1alpha1.ServerBooting): working,
+		string(v1alpha1.ServerUpdating): working, string(v1alpha1.ServerStopped): done,
 		string(v1alpha1.ServerReady): done, string(v1alpha1.ServerDeleting): working, string(v1alpha1.ServerFailed): failed,
 	},
 	"TaskService": {
@@ -33,9 +34,10 @@ var phases = map[string]map[string]meaning{
 	},
 	"BatchWorkflow": {
 		string(v1alpha1.WorkflowPending): working, string(v1alpha1.WorkflowRunning): working,
-		string(v1alpha1.WorkflowSuspended): working, string(v1alpha1.WorkflowUndoing): working,
+		string(v1alpha1.WorkflowSuspended): working, string(v1alpha1.WorkflowUndoing): working, string(v1alpha1.WorkflowAwaitingApproval): working,
+		string(v1alpha1.WorkflowPlanning): working, string(v1alpha1.WorkflowPlanned): done, string(v1alpha1.WorkflowPlanStale): failed,
 		string(v1alpha1.WorkflowSucceeded): done, string(v1alpha1.WorkflowFailed): failed,
-		string(v1alpha1.WorkflowRolledBack): failed, string(v1alpha1.WorkflowRollbackFailed): failed,
+		string(v1alpha1.WorkflowRolledBack): failed, string(v1alpha1.WorkflowRollbackFailed): failed, string(v1alpha1.WorkflowRollbackBlocked): failed, string(v1alpha1.WorkflowCancelled): failed,
 	},
 }
 

@@ -41,6 +41,8 @@ type Part[T Object] struct {
 	Condition string
 	// Reason of that condition when the walk ends without error; "" means Ready.
 	Reason string
+	// ReasonOf replaces Reason where that follows from the object as the walk left it. nil: Reason.
+	ReasonOf func(T) string
 	// Message of that condition when the walk ends without error, from the object as the walk left it. nil: none.
 	Message func(T) string
 	// Summarise derives phase, Ready, Reconciling, Stalled and observedGeneration from the parts. Only for kinds that several
@@ -116,6 +118,9 @@ func conclude[T Object](ctx context.Context, kit Kit, part Part[T], obj T, recor
 	err := guard(ctx, func() error {
 		if verdict.Ready && part.Message != nil {
 			verdict.Message = part.Message(obj)
+		}
+		if part.ReasonOf != nil {
+			part.Reason = part.ReasonOf(obj)
 		}
 		verdict.apply(obj, part.Condition, part.Reason, kit.Now())
 		if part.Summarise != nil {

@@ -33,9 +33,7 @@ type rig struct {
 	kit    reconcile.Kit
 	writes []string
 	// spoil is asked before each write; its error is the answer.
-	spoil func(write string) error
-	// until is the deadline that the last write was given.
-	until  time.Time
+	spoil  func(write string) error
 	events *events.FakeRecorder
 }
 
@@ -74,7 +72,6 @@ func (r *rig) wrote(ctx context.Context, name string, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r.until, _ = ctx.Deadline()
 	if r.spoil != nil {
 		if err := r.spoil(name); err != nil {
 			return err

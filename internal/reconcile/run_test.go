@@ -321,16 +321,27 @@ func TestEventsOnceATransition(t *testing.T) {
 		err    error
 		want   []string
 	}{
-		{"the first look", fault.Waiting(fault.ReasonInProgress, 1, "1 of 3"), []string{"Normal InProgress 1 of 3"}},
+		{"the first look finds it on its way: no news", fault.Waiting(fault.ReasonInProgress, 1, "1 of 3"), nil},
 		{"progress is no transition", fault.Waiting(fault.ReasonInProgress, 1, "2 of 3"), nil},
 		{"another reason", fault.New(fault.Terminal, fault.ReasonInvalid, "no such size"), []string{"Warning Invalid no such size"}},
 		{"the same again", fault.New(fault.Terminal, fault.ReasonInvalid, "no such size"), nil},
 		{"as wanted", nil, []string{"Normal Ready "}},
+		{"on its way again", fault.Waiting(fault.ReasonInProgress, 1, "3 of 3"), []string{"Normal InProgress 3 of 3"}},
 	} {
 		outcome = tc.err
 		if diff := cmp.Diff(tc.want, walk()); diff != "" {
 			t.Errorf("%s: %s", tc.reason, diff)
 		}
+	}
+}
+
+func TestFirstLookThatWaitsForSomebody(t *testing.T) {
+	r := newRig(t, held)
+	_, _ = r.run(background, nothing, func(context.Context, *v1alpha1.Provider) error {
+		return fault.Waiting(fault.ReasonSecretNotFound, 1, "Secret x does not exist")
+	})
+	if diff := cmp.Diff([]string{"Normal SecretNotFound Secret x does not exist"}, r.heard()); diff != "" {
+		t.Errorf("what a person must do is news at the first look, too: %s", diff)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // beyond the bounds. New and Decode return only ledgers that pass; Encode refuses others.
 func (l *Ledger) Check() error {
 	n := len(l.Phases)
-	for _, have := range []int{len(l.Attempts), len(l.Starts), len(l.Begun), len(l.Ends), len(l.Retries), len(l.Reasons), len(l.Tries), len(l.Spent), len(l.Outcomes)} {
+	for _, have := range []int{len(l.Attempts), len(l.Starts), len(l.Begun), len(l.Ends), len(l.Retries), len(l.Reasons), len(l.Tries), len(l.Spent), len(l.Outcomes), len(l.Forms), len(l.Since), len(l.Marks)} {
 		if have != n {
 			return fmt.Errorf("columns of %d and %d instances", n, have)
 		}
@@ -28,6 +28,9 @@ func (l *Ledger) Check() error {
 	if err := l.checkOps(n); err != nil {
 		return err
 	}
+	if err := l.checkLeft(); err != nil {
+		return err
+	}
 	return l.checkRows()
 }
 
@@ -37,6 +40,8 @@ func (l *Ledger) checkHead(n int) error {
 		return errors.New("its clock is broken")
 	case l.Cause.Instance < None || int(l.Cause.Instance) >= n || len(l.Cause.Reason) > maxReasonBytes || len(l.Cause.Message) > MaxMessage || len(l.Refusal) > MaxMessage:
 		return errors.New("the cause of its failure is not one")
+	case len(l.RunID) > MaxName:
+		return errors.New("the id of its run is too long")
 	case len(l.Handled) > MaxHandled:
 		return fmt.Errorf("%d verbs, and at most %d are kept", len(l.Handled), MaxHandled)
 	}
@@ -57,10 +62,12 @@ func (l *Ledger) checkOps(n int) error {
 			return fmt.Errorf("operation %q: instances %d+%d where %d comes next", op.Name, op.First, op.Count, next)
 		case op.Keys != nil && (len(op.Keys) != int(op.Count) || op.Count == 0):
 			return fmt.Errorf("operation %q: %d keys for %d instances", op.Name, len(op.Keys), op.Count)
-		case len(op.Name) > MaxName || len(op.Type) > MaxName || len(op.Message) > MaxMessage || len(op.Reason) > maxReasonBytes:
+		case len(op.Name) > MaxName || len(op.Type) > MaxName || len(op.Child) > MaxName || len(op.Message) > MaxMessage || len(op.Reason) > maxReasonBytes:
 			return fmt.Errorf("operation %.80q: name, type, reason or message is too long", op.Name)
 		case len(op.Preds) > MaxPreds:
 			return fmt.Errorf("operation %q: %d predecessors, and at most %d are kept", op.Name, len(op.Preds), MaxPreds)
+		case len(op.Span) > MaxOutputs:
+			return fmt.Errorf("operation %q: what its instances were made of is too long", op.Name)
 		case op.Opened < None:
 			return fmt.Errorf("operation %q: its time is broken", op.Name)
 		case weigh(op.Outputs) > MaxOutputs:
@@ -94,7 +101,13 @@ func (l *Ledger) checkRows() error {
 	if len(l.reasons) == 0 || l.reasons[0] != "" || len(l.reasons) > MaxReasons+1 {
 		return errors.New("the table of reasons is broken")
 	}
+	if len(l.forms) == 0 || l.forms[0] != (Form{}) || len(l.forms) > MaxForms+1 {
+		return errors.New("the table of forms is broken")
+	}
 	for i, p := range l.Phases {
+		if int(l.Forms[i]) >= len(l.forms) || l.Marks[i] >= allMarks || l.Since[i] > l.Attempts[i] {
+			return fmt.Errorf("instance %d is of a form that does not exist", i)
+		}
 		if p >= NumPhases || int(l.Reasons[i]) >= len(l.reasons) ||
 			l.Starts[i] < None || l.Begun[i] < None || l.Spent[i] < 0 || l.Outcomes[i] >= NumPhases || l.Ends[i] < None || l.Retries[i] < None {
 			return fmt.Errorf("instance %d holds values that do not exist", i)
@@ -109,8 +122,8 @@ func (l *Ledger) checkRows() error {
 // Equal reports whether two ledgers say the same. Compare ledgers, never their encoded bytes.
 func (l *Ledger) Equal(o *Ledger) bool {
 	same := func(a, b Op) bool {
-		return a.Name == b.Name && a.Type == b.Type && a.Written == b.Written && slices.Equal(a.Preds, b.Preds) &&
-			a.First == b.First && a.Count == b.Count && slices.Equal(a.Keys, b.Keys) &&
+		return a.Name == b.Name && a.Type == b.Type && a.Child == b.Child && slices.Equal(a.Preds, b.Preds) &&
+			a.First == b.First && a.Count == b.Count && slices.Equal(a.Keys, b.Keys) && a.Span == b.Span &&
 			maps.Equal(a.Outputs, b.Outputs) && a.Reason == b.Reason && a.Message == b.Message && a.Opened == b.Opened
 	}
 	if l.Run != o.Run || l.Started != o.Started || l.Finished != o.Finished || l.Phase != o.Phase ||
@@ -119,11 +132,13 @@ func (l *Ledger) Equal(o *Ledger) bool {
 		!slices.Equal(l.Tries, o.Tries) || !slices.Equal(l.Spent, o.Spent) || !slices.Equal(l.Outcomes, o.Outcomes) ||
 		l.Stop != o.Stop || l.Cause != o.Cause || l.Compact != o.Compact || l.Held != o.Held || l.HeldSince != o.HeldSince ||
 		l.Opened != o.Opened || l.Refusal != o.Refusal || !maps.Equal(l.Handled, o.Handled) ||
+		l.RunID != o.RunID || !slices.EqualFunc(l.Left, o.Left, Left.equal) ||
+		!slices.Equal(l.Since, o.Since) || !slices.Equal(l.Marks, o.Marks) ||
 		!slices.Equal(l.Begun, o.Begun) || !slices.Equal(l.Ends, o.Ends) || !slices.Equal(l.Retries, o.Retries) {
 		return false
 	}
-	for i := range l.Reasons { // the same reason may have another number
-		if l.Reason(i) != o.Reason(i) {
+	for i := range l.Reasons { // the same reason, or form, may have another number
+		if l.Reason(i) != o.Reason(i) || l.Form(i) != o.Form(i) {
 			return false
 		}
 	}

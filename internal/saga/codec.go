@@ -12,7 +12,9 @@ const (
 	CodecWritten = 1
 	// CodecOldest and CodecNewest bound what Decode reads.
 	CodecOldest = 1
-	CodecNewest = 1
+	CodecNewest = 2
+	// codecSpans is what Encode writes of a ledger with instances that were made of outputs, which no older codec holds: see ADR 7.
+	codecSpans = 2
 )
 
 // ErrCorrupt is what Decode returns, wrapped, for data that no Encode wrote: cut, flipped, or not a ledger at all.

@@ -24,7 +24,7 @@ func Decode(data []byte) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	l, err := (&reader{body: body}).ledger()
+	l, err := (&reader{body: body}).ledger(data[1] == codecSpans)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -45,7 +45,7 @@ func unpack(data []byte) ([]byte, error) {
 	return body, nil
 }
 
-func (r *reader) ledger() (*Ledger, error) {
+func (r *reader) ledger(spans bool) (*Ledger, error) {
 	l := &Ledger{Run: int32(r.upTo(math.MaxInt32, "run")), Started: r.int(), Finished: r.int()}
 	l.Phase = RunPhase(r.upTo(int(NumRunPhases)-1, "phase of the run"))
 	l.SpecHash, l.Generation = r.hash(), r.int()
@@ -56,10 +56,15 @@ func (r *reader) ledger() (*Ledger, error) {
 	}
 	l.Cause.Reason, l.Cause.Message = r.text(maxReasonBytes, "cause"), r.text(MaxMessage, "cause")
 	l.Refusal = r.text(MaxMessage, "refusal")
+	l.RunID = r.text(MaxName, "id of the run")
 	l.Handled = r.pairs(MaxHandled, MaxName, MaxValue, "verb")
 	l.reasons = make([]string, r.upTo(MaxReasons+1, "reasons"))
 	for n := range l.reasons {
 		l.reasons[n] = r.text(maxReasonBytes, "reason")
+	}
+	l.forms = make([]Form, 1+r.upTo(min(MaxForms, len(r.body)/(2*len(Digest{}))), "forms"))
+	for n := range l.forms[1:] {
+		l.forms[n+1] = Form{Written: Digest(r.bytes(len(Digest{}))), Resolved: Digest(r.bytes(len(Digest{})))}
 	}
 	l.Ops = make([]Op, r.upTo(MaxOps, "operations"))
 	l.grow(r.upTo(MaxInstances, "instances"))
@@ -68,7 +73,11 @@ func (r *reader) ledger() (*Ledger, error) {
 		l.Ops[k] = r.op(k, first)
 		first += l.Ops[k].Count
 	}
+	l.Left = r.left()
 	r.columns(l)
+	for k := 0; spans && k < len(l.Ops); k++ {
+		l.Ops[k].Span = r.text(MaxOutputs, "what instances were made of")
+	}
 	if r.err == nil && len(r.body) > 0 {
 		r.fail("%d bytes are left over", len(r.body))
 	}
@@ -86,7 +95,7 @@ func (r *reader) ledger() (*Ledger, error) {
 }
 
 func (r *reader) op(k int, first int32) Op {
-	op := Op{Name: r.text(MaxName, "name"), Type: r.text(MaxName, "type"), Written: r.hash(), First: first}
+	op := Op{Name: r.text(MaxName, "name"), Type: r.text(MaxName, "type"), Child: r.text(MaxName, "kind"), First: first}
 	if n := r.upTo(MaxPreds, "predecessors"); n > 0 {
 		op.Preds = make([]Pred, n)
 	}
@@ -140,12 +149,27 @@ func (r *reader) keys() []string {
 	return keys
 }
 
+func (r *reader) left() []Left {
+	n := r.upTo(min(MaxInstances, len(r.body)), "operations that were removed")
+	if n == 0 {
+		return nil
+	}
+	left := make([]Left, n)
+	for k := 0; k < n && r.err == nil; k++ {
+		left[k] = Left{Operation: r.text(MaxName, "name"), Child: r.text(MaxName, "kind"), Attempts: uint16(r.upTo(math.MaxUint16, "attempts")), Keys: r.keys()}
+	}
+	return left
+}
+
 func (r *reader) columns(l *Ledger) {
 	unrepeat(r, l.Phases, int(NumPhases)-1)
 	unrepeat(r, l.Attempts, math.MaxUint16)
 	unrepeat(r, l.Reasons, len(l.reasons)-1)
 	unrepeat(r, l.Tries, math.MaxUint16)
 	unrepeat(r, l.Outcomes, int(NumPhases)-1)
+	unrepeat(r, l.Forms, len(l.forms)-1)
+	unrepeat(r, l.Since, math.MaxUint16)
+	unrepeat(r, l.Marks, int(allMarks)-1)
 	r.times(l.Starts, l.near())
 	r.times(l.Begun, l.soon)
 	r.times(l.Spent, func(int) int32 { return 0 })
@@ -154,7 +178,7 @@ func (r *reader) columns(l *Ledger) {
 }
 
 // unrepeat reads what repeats wrote.
-func unrepeat[T Phase | uint8 | uint16 | uint32](r *reader, column []T, most int) {
+func unrepeat[T Phase | Mark | uint8 | uint16 | uint32](r *reader, column []T, most int) {
 	for i := 0; i < len(column) && r.err == nil; {
 		value, run := T(r.upTo(max(most, 0), "value")), r.upTo(len(column)-i, "repeats")
 		if run == 0 {

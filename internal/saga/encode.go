@@ -18,6 +18,9 @@ import (
 // check is the first half of SHA-256 over magic, version and the compressed body: a flipped bit is noticed before anything is
 // unpacked. The body is the head, the names' hash, the reasons, the operations, then column after column. A column of phases,
 // attempts or reasons is pairs of value and how often it repeats; a column of times is differences to what is likely.
+//
+// Codec 2 is the same, and after the columns, for each operation, the output that its instances were made of. It is written only where
+// there is one, so that any other ledger stays readable for those who know codec 1 alone.
 const (
 	magic    = 'K'
 	headSize = 2 + len(Hash{})
@@ -47,8 +50,10 @@ func Encode(l *Ledger) ([]byte, error) {
 	for k := range l.Ops {
 		w.op(&l.Ops[k], k)
 	}
+	w.left(l.Left)
 	w.columns(l)
 
+	spans := w.spans(l.Ops)
 	var out bytes.Buffer
 	out.Grow(headSize + len(w.body)/2)
 	out.Write(make([]byte, headSize))
@@ -63,6 +68,9 @@ func Encode(l *Ledger) ([]byte, error) {
 	}
 	data := out.Bytes()
 	data[0], data[1] = magic, CodecWritten
+	if spans {
+		data[1] = codecSpans
+	}
 	sum := checksum(data)
 	copy(data[2:], sum[:])
 	return data, nil
@@ -114,10 +122,16 @@ func (w *writer) head(l *Ledger) {
 	w.text(l.Cause.Reason)
 	w.text(l.Cause.Message)
 	w.text(l.Refusal)
+	w.text(l.RunID)
 	w.pairs(l.Handled)
 	w.uint(uint64(len(l.reasons)))
 	for _, reason := range l.reasons {
 		w.text(reason)
+	}
+	w.uint(uint64(len(l.forms) - 1))
+	for _, form := range l.forms[1:] {
+		w.bytes(form.Written[:])
+		w.bytes(form.Resolved[:])
 	}
 	w.uint(uint64(len(l.Ops)))
 	w.uint(uint64(l.N()))
@@ -126,7 +140,7 @@ func (w *writer) head(l *Ledger) {
 func (w *writer) op(op *Op, k int) {
 	w.text(op.Name)
 	w.text(op.Type)
-	w.bytes(op.Written[:])
+	w.text(op.Child)
 	w.uint(uint64(len(op.Preds)))
 	for _, p := range op.Preds {
 		bits := int64(0)
@@ -139,14 +153,7 @@ func (w *writer) op(op *Op, k int) {
 		w.int((int64(k)-int64(p.Op))<<predBits | bits)
 	}
 	w.uint(uint64(op.Count))
-	w.uint(uint64(len(op.Keys))) // 0: numbered
-	last := ""
-	for _, key := range op.Keys {
-		same := shared(last, key)
-		w.uint(uint64(same))
-		w.text(key[same:])
-		last = key
-	}
+	w.keys(op.Keys) // none: numbered
 	w.pairs(op.Outputs)
 	w.text(op.Reason)
 	w.text(op.Message)
@@ -159,6 +166,39 @@ const (
 	predSame = 2
 	predBits = 2
 )
+
+// keys writes each key by what it adds to the one before.
+func (w *writer) keys(keys []string) {
+	w.uint(uint64(len(keys)))
+	last := ""
+	for _, key := range keys {
+		same := shared(last, key)
+		w.uint(uint64(same))
+		w.text(key[same:])
+		last = key
+	}
+}
+
+func (w *writer) left(left []Left) {
+	w.uint(uint64(len(left)))
+	for _, of := range left {
+		w.text(of.Operation)
+		w.text(of.Child)
+		w.uint(uint64(of.Attempts))
+		w.keys(of.Keys)
+	}
+}
+
+// spans writes what operations were expanded from, where any was, and reports whether it did.
+func (w *writer) spans(ops []Op) bool {
+	if !slices.ContainsFunc(ops, func(op Op) bool { return op.Span != "" }) {
+		return false
+	}
+	for k := range ops {
+		w.text(ops[k].Span)
+	}
+	return true
+}
 
 // pairs writes a map in order of its keys.
 func (w *writer) pairs(of map[string]string) {
@@ -183,6 +223,9 @@ func (w *writer) columns(l *Ledger) {
 	repeats(w, l.Reasons)
 	repeats(w, l.Tries)
 	repeats(w, l.Outcomes)
+	repeats(w, l.Forms)
+	repeats(w, l.Since)
+	repeats(w, l.Marks)
 	w.times(l.Starts, l.near())
 	w.times(l.Begun, l.soon)
 	w.times(l.Spent, func(int) int32 { return 0 })
@@ -206,7 +249,7 @@ func (l *Ledger) near() func(i int) int32 {
 }
 
 // repeats writes a column whose neighbours are mostly equal.
-func repeats[T Phase | uint8 | uint16 | uint32](w *writer, column []T) {
+func repeats[T Phase | Mark | uint8 | uint16 | uint32](w *writer, column []T) {
 	for i := 0; i < len(column); {
 		run := i + 1
 		for run < len(column) && column[run] == column[i] {

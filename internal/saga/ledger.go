@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Bounds of a ledger. New and the setters refuse more, Decode too.
@@ -23,7 +24,10 @@ const (
 	MaxReasons     = 255 // different reasons in one ledger
 	MaxHandled     = 8   // verbs of which a ledger keeps the last value
 	MaxValue       = 512 // bytes of such a value
+	MaxForms       = 30_000
 	maxReasonBytes = 64
+	// KeyOpen is the key of the one instance that stands for all of an operation while nobody knows them.
+	KeyOpen = "?"
 	// None stands for "no time" in the columns.
 	None int32 = -1
 )
@@ -38,17 +42,19 @@ type Pred struct {
 	Same bool // instance by instance, joined by key
 }
 
-// Op is what is kept of an operation. Name to Keys are fixed by New; clones share them.
+// Op is what is kept of an operation. Name to Span are fixed by New; clones share them.
 type Op struct {
 	Name, Type string
-	// Written is the hash of the operation as written, before substitution.
-	Written Hash
+	// Child is the kind of its children; empty where it has none.
+	Child string
 	// Preds are what it waited for when it was planned: undo and deletion follow the graph that ran.
 	Preds []Pred
 	// First and Count are its range in the columns.
 	First, Count int32
 	// Keys name its instances; nil: they are numbered 0..Count-1.
 	Keys []string
+	// Span is the output of an earlier operation that its instances were made of, as it was then; empty: of none, or not yet.
+	Span string
 
 	// Opened is when its first child left the queue, on the run's clock (Clock): its own time counts from here.
 	Opened int32
@@ -74,7 +80,8 @@ type Ledger struct {
 	Run               int32 // number of the run, from 1
 	Started, Finished int64 // Unix seconds; Finished is 0 until the run is over
 	Phase             RunPhase
-	SpecHash          Hash  // of the operations as written
+	SpecHash          Hash // of the operations as written
+	RunID             string
 	Generation        int64 // of the workflow that was planned
 	Stop              Stop
 	Cause             Cause // Reason is empty while nothing failed
@@ -90,6 +97,8 @@ type Ledger struct {
 	Handled map[string]string
 
 	Ops []Op
+	// Left is what operations had made that are no longer in the workflow, in the order in which it may go.
+	Left []Left
 
 	Phases   []Phase
 	Attempts []uint16 // attempts ordered so far; stops at 65535
@@ -99,21 +108,26 @@ type Ledger struct {
 	Spent    []int32  // seconds that counted before Begun: its child was back in the queue in between
 	Ends     []int32  // when it ended: the forward direction, or once that is undone the way back
 	Retries  []int32  // when the next attempt is due; set in Retrying and between two tries of Undoing
-	Outcomes []Phase  // how the way forward ended, for what is or was being undone; Pending otherwise
+	Outcomes []Phase  // how the way forward ended, for what is or was being undone; before its first order in this run: how an earlier one left it
 	Reasons  []uint8  // why it last failed: index for Reason; 0 = it did not
+	Forms    []uint32 // how it was wanted when it was last ordered: index for Form; 0 = not known
+	Since    []uint16 // the attempt with which that form was ordered: a child that was asked for an earlier one is not it
+	Marks    []Mark   // what this run did to it
 
 	reasons []string // reasons[0] is ""
+	forms   []Form   // forms[0] is the zero value
+	formOf  map[Form]uint32
 	opOf    []int32  // instance → operation; shared by clones
 	counts  []Counts // one an operation
 	total   Counts
 	told    int // operations with a message
 }
 
-// New returns a ledger in which every instance is Pending. Of ops it uses Name, Type, Written, Preds, Count and Keys; where
+// New returns a ledger in which every instance is Pending. Of ops it uses Name, Type, Child, Preds, Count, Keys and Span; where
 // Keys is given, Count is its length. It refuses what is beyond the bounds, and predecessors that do not exist.
 func New(run int32, started int64, spec Hash, generation int64, ops []Op) (*Ledger, error) {
 	l := &Ledger{
-		Run: run, Started: started, SpecHash: spec, Generation: generation, Ops: make([]Op, len(ops)), reasons: []string{""},
+		Run: run, Started: started, SpecHash: spec, Generation: generation, Ops: make([]Op, len(ops)), reasons: []string{""}, forms: make([]Form, 1),
 		Cause: Cause{Instance: None}, HeldSince: None, Opened: None,
 	}
 	first := 0
@@ -127,7 +141,7 @@ func New(run int32, started int64, spec Hash, generation int64, ops []Op) (*Ledg
 		if op.Count < 0 || first+int(op.Count) > MaxInstances {
 			return nil, fmt.Errorf("operation %q: a ledger holds 0 to %d instances", op.Name, MaxInstances)
 		}
-		l.Ops[k] = Op{Name: op.Name, Type: op.Type, Written: op.Written, Preds: slices.Clip(op.Preds), Keys: op.Keys, First: int32(first), Count: op.Count, Opened: None}
+		l.Ops[k] = Op{Name: op.Name, Type: op.Type, Child: op.Child, Preds: slices.Clip(op.Preds), Keys: op.Keys, Span: op.Span, First: int32(first), Count: op.Count, Opened: None}
 		first += int(op.Count)
 	}
 	l.grow(first)
@@ -146,6 +160,7 @@ func (l *Ledger) grow(n int) {
 	l.Phases, l.Attempts, l.Reasons = make([]Phase, n), make([]uint16, n), make([]uint8, n)
 	l.Tries, l.Spent, l.Outcomes = make([]uint16, n), make([]int32, n), make([]Phase, n)
 	l.Starts, l.Begun, l.Ends, l.Retries = make([]int32, n), make([]int32, n), make([]int32, n), make([]int32, n)
+	l.Forms, l.Since, l.Marks = make([]uint32, n), make([]uint16, n), make([]Mark, n)
 }
 
 // recount derives from Ops and Phases what is not stored.
@@ -175,6 +190,12 @@ func (l *Ledger) OpOf(i int) int { return int(l.opOf[i]) }
 // Find returns the index of the operation of that name, or -1. It looks through all of them: keep the answer.
 func (l *Ledger) Find(name string) int {
 	return slices.IndexFunc(l.Ops, func(op Op) bool { return op.Name == name })
+}
+
+// Unnamed reports whether nobody knows the instances of an operation yet: one of the key KeyOpen stands for them.
+func (l *Ledger) Unnamed(op int) bool {
+	keys := l.Ops[op].Keys
+	return len(keys) > 0 && strings.HasSuffix(keys[0], KeyOpen)
 }
 
 // Instance returns the index of an operation's k-th instance.
@@ -211,7 +232,9 @@ func (l *Ledger) Clone() *Ledger {
 	c.Starts, c.Begun = slices.Clone(l.Starts), slices.Clone(l.Begun)
 	c.Ends, c.Retries = slices.Clone(l.Ends), slices.Clone(l.Retries)
 	c.Tries, c.Spent, c.Outcomes = slices.Clone(l.Tries), slices.Clone(l.Spent), slices.Clone(l.Outcomes)
-	c.Handled = maps.Clone(l.Handled)
+	c.Forms, c.Since, c.Marks = slices.Clone(l.Forms), slices.Clone(l.Since), slices.Clone(l.Marks)
+	c.Handled, c.Left = maps.Clone(l.Handled), slices.Clone(l.Left)
+	c.forms, c.formOf = slices.Clip(l.forms), nil
 	c.reasons, c.counts = slices.Clone(l.reasons), slices.Clone(l.counts)
 	return &c
 }

@@ -167,6 +167,34 @@ func TestUndoTriesAgain(t *testing.T) {
 	must(t, l.Check())
 }
 
+// TestAsked: what was never ordered may wait for somebody's word; it is no order, and another try asks anew.
+func TestAsked(t *testing.T) {
+	l := mustNew(t, Op{Name: "a", Count: 2})
+	must(t, l.Order(1, start))
+	must(t, l.Ask(0, start+5))
+	if !l.Asked(0) || l.Asked(1) || l.Ordered(0) || l.Starts[0] != 5 || l.Ask(1, start) == nil {
+		t.Errorf("asked since %d and %d", l.Starts[0], l.Starts[1])
+	}
+	data, err := Encode(l)
+	must(t, err)
+	if read, err := Decode(data); err != nil || !read.Equal(l) || !read.Asked(0) {
+		t.Errorf("it reads differently: %v", err)
+	}
+	must(t, l.Settle(0, Omitted, start+6, "", ""))
+	if l.Asked(0) {
+		t.Error("what was left out is still asked for")
+	}
+	must(t, l.Again(0))
+	if l.Asked(0) {
+		t.Error("another try is asked for without being so")
+	}
+	must(t, l.Ask(0, start+7))
+	if l.Unask(0); l.Asked(0) {
+		t.Error("it is still asked for")
+	}
+	must(t, l.Check())
+}
+
 // TestCompress: of a run that is over only outcomes stay.
 func TestCompress(t *testing.T) {
 	l := simulate(t, 10_000, 500, true, true)

@@ -73,11 +73,13 @@ const (
 	RunRollbackFailed
 	// RunCancelled: somebody ended it, and nothing is taken back.
 	RunCancelled
+	// RunRollbackBlocked: it was taken back but for what is protected from deletion.
+	RunRollbackBlocked
 	// NumRunPhases is how many run phases there are.
 	NumRunPhases
 )
 
-var runPhaseNames = [NumRunPhases]string{"Running", "Undoing", "Succeeded", "Failed", "RolledBack", "RollbackFailed", "Cancelled"}
+var runPhaseNames = [NumRunPhases]string{"Running", "Undoing", "Succeeded", "Failed", "RolledBack", "RollbackFailed", "Cancelled", "RollbackBlocked"}
 
 // Stop says why the whole run starts nothing more, where that is not the failure of an instance. The numbers are written into
 // ledgers: they are only ever added to.

@@ -33,7 +33,7 @@ func drawOps(t *rapid.T) []Op {
 	ops := make([]Op, n)
 	for k := range ops {
 		op := Op{Name: fmt.Sprintf("op-%d", k), Type: rapid.SampledFrom([]string{"ServerBatch", "Check", ""}).Draw(t, "type")}
-		copy(op.Written[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "written"))
+		op.Child = rapid.SampledFrom([]string{"Server", "Run", ""}).Draw(t, "child")
 		for range rapid.IntRange(0, 3).Draw(t, "preds") {
 			op.Preds = append(op.Preds, Pred{Op: int32(rapid.IntRange(0, n-1).Draw(t, "pred")), Soft: rapid.Bool().Draw(t, "soft"), Same: rapid.Bool().Draw(t, "same")})
 		}
@@ -56,6 +56,9 @@ func drawLedger(t *rapid.T) *Ledger {
 			step(t, l)
 		}
 	}
+	if rapid.Bool().Draw(t, "left") {
+		l.Left = []Left{{Operation: "gone", Child: "Run", Keys: rapid.SliceOfN(rapid.StringN(0, 5, 60), 1, 5).Draw(t, "left keys"), Attempts: 2}}
+	}
 	for k := range l.Ops {
 		if rapid.IntRange(0, 3).Draw(t, "has outputs") == 0 {
 			must(t, l.SetOutputs(k, rapid.MapOfN(rapid.StringN(0, 5, 20), rapid.StringN(0, 9, 40), 0, 4).Draw(t, "outputs")))
@@ -76,7 +79,11 @@ func step(t *rapid.T, l *Ledger) error {
 	message := rapid.SampledFrom([]string{"", "no", strings.Repeat("é", 400)}).Draw(t, "message")
 	switch rapid.IntRange(0, 10).Draw(t, "verb") {
 	case 0:
-		return l.Order(i, now)
+		err := l.OrderAs(i, formOf(rapid.IntRange(0, 3).Draw(t, "form")), now)
+		if err == nil && rapid.Bool().Draw(t, "replaces") {
+			l.Replace(i)
+		}
+		return err
 	case 1:
 		l.Begin(i, now)
 		return nil

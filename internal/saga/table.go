@@ -6,6 +6,7 @@ import "fmt"
 // leads to a later stage (rank), but for the circle Running → Retrying → Running, in which the number of attempts grows.
 var legal = [NumPhases][NumPhases]string{
 	Pending: {
+		Succeeded: "what it asks for stands already, as it was made before: its hashes match",
 		Running:   "its dependencies are recorded as good enough and there is room: it is ordered",
 		Failed:    "what it should do cannot be worked out, so nothing was ordered",
 		Skipped:   "its own condition says no",
@@ -96,16 +97,18 @@ var runLegal = [NumRunPhases][NumRunPhases]string{
 		RunCancelled: "nothing runs any more, somebody had asked for its end and nothing is to be taken back",
 	},
 	RunUndoing: {
-		RunRolledBack:     "everything that was made is gone",
-		RunRollbackFailed: "nothing is being undone any more and something is left over",
+		RunRolledBack:      "everything that was made is gone",
+		RunRollbackFailed:  "nothing is being undone any more and something is left over",
+		RunRollbackBlocked: "nothing is being undone any more and what is left over is protected",
 	},
 }
 
 // runAgain holds the steps by which a run that was over goes on, because somebody asked for it (Ledger.Reopen).
 var runAgain = [NumRunPhases][NumRunPhases]string{
-	RunFailed:         {RunRunning: "what failed is to be tried again", RunUndoing: "what it made is to be taken back"},
-	RunCancelled:      {RunRunning: "it is to go on after all", RunUndoing: "what it made is to be taken back"},
-	RunRollbackFailed: {RunUndoing: "what could not be taken back is to be tried again"},
+	RunFailed:          {RunRunning: "what failed is to be tried again", RunUndoing: "what it made is to be taken back"},
+	RunCancelled:       {RunRunning: "it is to go on after all", RunUndoing: "what it made is to be taken back"},
+	RunRollbackFailed:  {RunUndoing: "what could not be taken back is to be tried again"},
+	RunRollbackBlocked: {RunUndoing: "what was protected is to be tried again"},
 }
 
 // CanRepeat reports whether an instance may go from one phase to the other because somebody asked for another try.

@@ -9,7 +9,7 @@ import (
 func TestTable(t *testing.T) {
 	picture := [NumPhases]string{
 		//             P R r S F s O C U u d f I
-		Pending:      ". x . . x x x x . . . . .",
+		Pending:      ". x . x x x x x . . . . .",
 		Running:      ". . x x x . . x x . . . .",
 		Retrying:     ". x . . x . . x . . . . .",
 		Succeeded:    ". . . . . . . . . x . . x",
@@ -112,7 +112,7 @@ func TestAgainTable(t *testing.T) {
 	}
 	runs := map[[2]RunPhase]bool{
 		{RunFailed, RunRunning}: true, {RunFailed, RunUndoing}: true, {RunCancelled, RunRunning}: true, {RunCancelled, RunUndoing}: true,
-		{RunRollbackFailed, RunUndoing}: true,
+		{RunRollbackFailed, RunUndoing}: true, {RunRollbackBlocked, RunUndoing}: true,
 	}
 	for from := range NumRunPhases + 1 {
 		for to := range NumRunPhases + 1 {
@@ -173,7 +173,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("run phase %d has no name", p)
 		}
 	}
-	if NumPhases.String() != "Phase(13)" || NumRunPhases.String() != "RunPhase(7)" {
+	if NumPhases.String() != "Phase(13)" || NumRunPhases.String() != "RunPhase(8)" {
 		t.Errorf("unknown phases print as %s and %s", NumPhases, NumRunPhases)
 	}
 }
@@ -185,7 +185,7 @@ func TestTransitionError(t *testing.T) {
 	if !ok || wrong.Instance != 0 || wrong.From != Pending || wrong.To != Succeeded {
 		t.Fatalf("an illegal step gives %v", err)
 	}
-	if err.Error() != "instance 0 may not go from Pending to Succeeded" {
+	if err.Error() != "instance 0 may not go from Pending to Succeeded: nothing of it stands" {
 		t.Errorf("it reads %q", err)
 	}
 	if err := l.SetRun(RunRolledBack, start); err == nil || err.Error() != "the run may not go from Running to RolledBack" {

@@ -13,6 +13,9 @@ func (l *Ledger) Set(i int, to Phase) error {
 	if (to == Undoing || to == Irreversible) && !l.Ordered(i) {
 		return &TransitionError{From: from, To: to, Instance: i, Why: "it was never ordered, so there is nothing to take back"}
 	}
+	if from == Pending && to == Succeeded && l.Outcomes[i] != Succeeded {
+		return &TransitionError{From: from, To: to, Instance: i, Why: "nothing of it stands"}
+	}
 	if to == Running {
 		l.count(i)
 	}
@@ -44,8 +47,30 @@ func (l *Ledger) Order(i int, now int64) error {
 	if err := l.Set(i, Running); err != nil {
 		return err
 	}
+	l.touch(i)
 	l.dawn(i, now)
 	return nil
+}
+
+// Ask records since when (Unix seconds) a pending instance waits for somebody's word. Nothing is ordered yet.
+func (l *Ledger) Ask(i int, now int64) error {
+	if l.Phases[i] != Pending || l.Marks[i].Has(Touched) {
+		return &TransitionError{From: l.Phases[i], To: Pending, Instance: i, Why: "only what this run never ordered waits for somebody's word"}
+	}
+	l.Starts[i] = l.At(now)
+	return nil
+}
+
+// Asked reports whether instance i waits for somebody's word.
+func (l *Ledger) Asked(i int) bool {
+	return l.Phases[i] == Pending && !l.Marks[i].Has(Touched) && l.Starts[i] != None
+}
+
+// Unask records that instance i does not wait for anybody's word any more: what comes before it is done once more.
+func (l *Ledger) Unask(i int) {
+	if l.Asked(i) {
+		l.Starts[i] = None
+	}
 }
 
 // dawn begins an attempt, or a try of undoing: none of its time has counted.
@@ -152,7 +177,7 @@ func (l *Ledger) Again(i int) error {
 	l.move(i, to)
 	l.Tries[i], l.Ends[i] = 0, None
 	if to == Pending && !l.Ordered(i) {
-		l.Reasons[i] = 0
+		l.Reasons[i], l.Starts[i] = 0, None
 	}
 	if c, op := &l.counts[l.opOf[i]], &l.Ops[l.opOf[i]]; c[Failed]+c[Unknown] == 0 {
 		l.tell(op, "", "")
@@ -191,18 +216,19 @@ func (l *Ledger) Handle(verb, value string) {
 	l.Handled[verb] = value
 }
 
-// Compress forgets all of a run that is over but how each instance ended, for good.
+// Compress forgets all of a run that is over but how each instance ended, in which form, and what operations handed on: the next
+// run goes on from that.
 func (l *Ledger) Compress() error {
 	if !l.Phase.Terminal() {
 		return &TransitionError{From: l.Phase, To: l.Phase, Instance: -1, Why: "it is not over"}
 	}
 	l.Compact = true
 	for i := range l.Phases {
-		l.Starts[i], l.Ends[i], l.Reasons[i], l.Attempts[i], l.Tries[i] = None, None, 0, min(l.Attempts[i], 1), 0
+		l.Starts[i], l.Ends[i], l.Reasons[i], l.Tries[i] = None, None, 0, 0
 	}
 	for k := range l.Ops {
 		op := &l.Ops[k]
-		op.Outputs, op.Opened = nil, None
+		op.Opened = None
 		l.tell(op, "", "")
 	}
 	l.reasons = []string{""}

@@ -132,6 +132,16 @@ func (t *Turnstile) Ahead(name string) (asking int, open bool) {
 	return len(a.asking), a.seeded
 }
 
+// Slots are those of all accounts together.
+func (t *Turnstile) Slots() (all int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range t.accounts {
+		all += a.limit()
+	}
+	return all
+}
+
 // Forget drops an account that no Provider object reaches any more, with all that is held or asked there.
 func (t *Turnstile) Forget(name string) {
 	t.mu.Lock()
@@ -168,16 +178,21 @@ func (a *account) admit(key plan.Key) {
 	a.turns = append(a.turns, key)
 }
 
+// limit is the lowest of all that there are, 0 where there is none.
+func (a *account) limit() (least int) {
+	for _, l := range a.limits {
+		if least == 0 || l < least {
+			least = l
+		}
+	}
+	return least
+}
+
 func (a *account) grant() {
 	if !a.seeded || len(a.limits) == 0 || len(a.asking) == 0 {
 		return
 	}
-	limit := 0
-	for _, l := range a.limits {
-		if limit == 0 || l < limit {
-			limit = l
-		}
-	}
+	limit := a.limit()
 	if len(a.held) >= limit { // the common case of a full account costs nothing
 		return
 	}

@@ -1,4 +1,4 @@
-// Command charts copies what controller-gen wrote into the charts, so that kustomize and Helm install the same CRDs and roles.
+// Command charts copies what kustomize installs into the charts, so that Helm installs the same CRDs, roles and policies.
 // It must not know what is in them.
 package main
 
@@ -27,6 +27,18 @@ func run() error {
 		if err := copyFile(crd, filepath.Join("charts/keelway-crds/templates", filepath.Base(crd)), nil); err != nil {
 			return err
 		}
+	}
+	err = copyFile("config/policies/approvals.yaml", "charts/keelway/templates/policies.yaml", func(text string) string {
+		return "{{- if .Values.approvalPolicies }}\n" + text + "{{- end }}\n"
+	})
+	if err != nil {
+		return err
+	}
+	err = copyFile("config/policies/deletion-protection.yaml", "charts/keelway/templates/deletion-protection.yaml", func(text string) string {
+		return strings.ReplaceAll(text, "keelway-deletion-protection", `{{ include "keelway.name" . }}-deletion-protection`)
+	})
+	if err != nil {
+		return err
 	}
 	return copyFile("config/rbac/role.yaml", "charts/keelway/templates/clusterrole.yaml", func(text string) string {
 		return strings.Replace(text, "name: keelway-manager", `name: {{ include "keelway.name" . }}`, 1)

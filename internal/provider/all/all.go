@@ -8,18 +8,23 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/provider"
+	"github.com/keelway/keelway/internal/provider/aws"
 	"github.com/keelway/keelway/internal/provider/local"
 	"github.com/keelway/keelway/internal/provider/local/docker"
 	"github.com/keelway/keelway/internal/provider/local/host"
 	"github.com/keelway/keelway/internal/provider/mem"
+	"github.com/keelway/keelway/internal/provider/upcloud"
 )
 
 // The types and local drivers that are built in.
 const (
 	TypeLocal     = "Local"
+	TypeAWS       = "AWS"
+	TypeUpCloud   = "UpCloud"
 	DriverProcess = "Process"
 	DriverMemory  = "Memory"
 	DriverDocker  = "Docker"
@@ -28,7 +33,8 @@ const (
 
 // Spec says which account to reach, and what the installation admits.
 type Spec struct {
-	Type         string   // Local
+	Name         string   // of the object that says all this, as namespace/name: what is opened for it is kept under this name
+	Type         string   // Local | AWS | UpCloud
 	Driver       string   // of type Local: Process | Memory | Docker | Host
 	Endpoint     string   // Memory: the URL of a cloud in another process, plain http on loopback; empty for one in this process
 	Installation string   // the installation's id
@@ -36,7 +42,13 @@ type Spec struct {
 	StateDir     string   // Process: where its servers are kept
 	DockerHost   string   // Docker: the Engine's address, as unix:///var/run/docker.sock
 	Docker       docker.Shape
-	Host         host.Options // Host: the pool; installation and memory are filled in here
+	AWS          aws.Options     // the installation's id is filled in here
+	UpCloud      upcloud.Options // likewise
+	// EndpointAllow are addresses that an endpoint of a cloud may have besides public ones (--endpoint-allow).
+	EndpointAllow []string
+	// RequestsPerSecond is the most that the account of a cloud is sent by all who reach it; 0: the cloud's default. The lowest counts.
+	RequestsPerSecond int
+	Host              host.Options // Host: the pool; installation and memory are filled in here
 }
 
 // Opener opens accounts and keeps what they share: one in-process cloud an installation, one driver a state directory.
@@ -49,23 +61,37 @@ type Opener struct {
 	clients   map[string]*mem.Client
 	processes map[[2]string]*local.Process
 	engines   map[docker.Options]*docker.Docker
-	memories  map[string]*host.Memory // of pools, by name
+	memories  map[string]*host.Memory  // of pools, by name
+	entrances map[string]*entrance     // of clouds, by name
+	paces     map[string]*pace         // of clouds' accounts, by id
+	learned   map[string]*upcloud.Pace // of those of UpCloud
+
+	pause func(context.Context, time.Duration) error // lets time pass before a request
 }
 
-// NewOpener returns an opener whose in-process clouds behave as the options say.
+// NewOpener returns an opener whose in-process clouds behave as the options say. Their clock is the opener's own, too.
 func NewOpener(memory mem.Options) *Opener {
+	if memory.Clock == nil {
+		memory.Clock = time.Now
+	}
 	return &Opener{
 		memory: memory, clouds: map[string]*mem.Cloud{}, clients: map[string]*mem.Client{},
-		processes: map[[2]string]*local.Process{}, engines: map[docker.Options]*docker.Docker{}, memories: map[string]*host.Memory{},
+		processes: map[[2]string]*local.Process{}, engines: map[docker.Options]*docker.Docker{}, memories: map[string]*host.Memory{}, entrances: map[string]*entrance{},
+		paces: map[string]*pace{}, learned: map[string]*upcloud.Pace{}, pause: provider.Pause,
 	}
 }
 
-// Open returns the provider, guarded (see provider.Guarded), and the account that it reaches. It sends nothing. Errors are Terminal:
-// Invalid for settings that name nothing, DriverNotAllowed for a driver that the installation does not admit, NotAllowed
-// for an endpoint or a place where the driver refuses to run.
-func (o *Opener) Open(_ context.Context, spec Spec) (provider.Provider, provider.Account, error) {
+// Open returns the provider, guarded (see provider.Guarded), and the account that it reaches. The first time it asks a cloud whose the
+// credentials are; otherwise it sends nothing. Errors are Terminal: Invalid for settings that name nothing, DriverNotAllowed for a
+// driver that the installation does not admit, NotAllowed for an endpoint or a place where the driver refuses to run,
+// Unauthenticated or Unauthorized for what a cloud says of credentials; or those of a call that failed.
+func (o *Opener) Open(ctx context.Context, spec Spec) (provider.Provider, provider.Account, error) {
 	if err := admit(spec); err != nil {
 		return nil, provider.Account{}, err
+	}
+	if spec.Type != TypeLocal {
+		p, account, err := o.cloudOf(ctx, spec)
+		return p, account, fault.During(err, "opening the account of type %s", spec.Type)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -137,6 +163,10 @@ func (o *Opener) Close() {
 		_ = d.Close()
 		delete(o.engines, key)
 	}
+	for name, e := range o.entrances {
+		e.close()
+		delete(o.entrances, name)
+	}
 	for key, client := range o.clients {
 		client.Close()
 		delete(o.clients, key)
@@ -148,9 +178,14 @@ func admit(spec Spec) error {
 		return fault.New(fault.Terminal, fault.ReasonInvalid, format, args...)
 	}
 	drivers := []string{DriverProcess, DriverMemory, DriverDocker, DriverHost}
+	types := []string{TypeAWS, TypeUpCloud, TypeLocal}
 	switch {
+	case !slices.Contains(types, spec.Type):
+		return invalid("there is no provider type %s; there are: %s", quote(spec.Type), strings.Join(types, ", "))
+	case spec.Type != TypeLocal && spec.Installation == "":
+		return invalid("the installation has no id")
 	case spec.Type != TypeLocal:
-		return invalid("there is no provider type %s; there is: %s", quote(spec.Type), TypeLocal)
+		return nil
 	case !slices.Contains(drivers, spec.Driver):
 		return invalid("there is no local driver %s; there are: %s", quote(spec.Driver), strings.Join(drivers, ", "))
 	case spec.Installation == "":

@@ -2,11 +2,13 @@ package all_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/all"
 	"github.com/keelway/keelway/internal/provider/mem"
+	"github.com/keelway/keelway/internal/provider/upcloud"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -119,4 +122,30 @@ func TestGuarded(t *testing.T) {
 	if _, err := p.Create(context.Background(), machine("1")); fault.ReasonOf(err) != fault.ReasonPanic {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Credentials that were refused are not tried again by every Server of a fleet, and are when they may have been mended.
+func TestRefusedCredentials(t *testing.T) {
+	asked, now := 0, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer cloud.Close()
+	o := all.NewOpener(mem.Options{Clock: func() time.Time { return now }})
+	defer o.Close()
+	spec := all.Spec{Name: "n/up", Type: all.TypeUpCloud, Installation: "i", EndpointAllow: []string{"127.0.0.0/8"},
+		UpCloud: upcloud.Options{Endpoint: cloud.URL, Token: "ucat_first"}}
+	open := func(calls int, why string) {
+		t.Helper()
+		if _, _, err := o.Open(context.Background(), spec); fault.ReasonOf(err) != fault.ReasonUnauthenticated || asked != calls {
+			t.Errorf("%s: %d calls, want %d: %v", why, asked, calls, err)
+		}
+	}
+	open(1, "the first asks")
+	open(1, "the second is told what the first was")
+	now = now.Add(2 * time.Minute)
+	open(2, "later they may be good")
+	spec.UpCloud.Token = "ucat_second"
+	open(3, "others are asked for at once")
 }

@@ -83,6 +83,9 @@ func (p *Process) Create(ctx context.Context, want provider.Machine) (provider.I
 	if err := want.Validate(); err != nil {
 		return provider.Instance{}, err
 	}
+	if err := want.Plain(); err != nil {
+		return provider.Instance{}, err
+	}
 	if want.Owner.Installation != p.options.Installation {
 		return provider.Instance{}, fault.New(fault.Terminal, fault.ReasonInvalid, "owner.installation is %q, this account was opened for %q",
 			want.Owner.Installation, p.options.Installation)

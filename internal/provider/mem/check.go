@@ -24,8 +24,24 @@ func (c *Cloud) check(want provider.Machine) error {
 				choice.field, quote(choice.value), enumerate(choice.exist))
 		}
 	}
+	for _, id := range want.Network.Private {
+		if !slices.Contains(c.options.Networks, id) {
+			return fault.New(fault.Terminal, fault.ReasonInvalid, "network.privateNetworks: there is no network %s; there are: %s", quote(id), enumerate(c.options.Networks))
+		}
+	}
 	return nil
 }
+
+// disks are those that were asked for, where any were.
+func disks(want provider.Machine) []provider.Disk {
+	if len(want.Disks) == 0 && want.RootDisk == (provider.Disk{}) {
+		return nil
+	}
+	return append([]provider.Disk{want.RootDisk}, want.Disks...)
+}
+
+// quoteAll joins texts so that no two lists read the same.
+func quoteAll(texts []string) string { return fmt.Sprintf("%q", texts) }
 
 func first(asked string, exist []string) string {
 	if asked != "" {

@@ -22,7 +22,12 @@ type Client struct {
 	http *http.Client
 }
 
-var _ provider.Provider = (*Client)(nil)
+var (
+	_ provider.Provider = (*Client)(nil)
+	_ provider.Powerer  = (*Client)(nil)
+	_ provider.Resizer  = (*Client)(nil)
+	_ provider.Adopter  = (*Client)(nil)
+)
 
 // Dial returns a client of the cloud that a Handler serves at endpoint, "http://127.0.0.1:8080". It sends nothing yet.
 // An endpoint that is not plain HTTP on a loopback address is Terminal: Invalid where it cannot be read, else NotAllowed.
@@ -78,6 +83,27 @@ func (c *Client) List(ctx context.Context, owner provider.Owner) ([]provider.Ins
 	return got.Instances, err
 }
 
+// Power implements provider.Powerer.
+func (c *Client) Power(ctx context.Context, id string, want provider.Power) error {
+	_, err := c.call(ctx, Power, request{ID: id, Power: want})
+	return err
+}
+
+// Resize implements provider.Resizer.
+func (c *Client) Resize(ctx context.Context, id, size string) error {
+	_, err := c.call(ctx, Resize, request{ID: id, Size: size})
+	return err
+}
+
+// Adopt implements provider.Adopter.
+func (c *Client) Adopt(ctx context.Context, id, key string, owner provider.Owner) (provider.Instance, error) {
+	if err := (provider.Machine{Key: key, Owner: owner}).Validate(); err != nil {
+		return provider.Instance{}, err
+	}
+	got, err := c.call(ctx, Adopt, request{ID: id, Key: key, Owner: owner})
+	return got.Instance, err
+}
+
 const replyLimit = 128 << 20 // some 200,000 machines
 
 func (c *Client) call(ctx context.Context, verb Verb, in request) (reply, error) {
@@ -110,7 +136,7 @@ func (c *Client) call(ctx context.Context, verb Verb, in request) (reply, error)
 func broken(verb Verb, err error) error {
 	text := provider.Clip(err.Error())
 	op, dialling := errors.AsType[*net.OpError](err)
-	if dialling && op.Op == "dial" || verb == Get || verb == List {
+	if dialling && op.Op == "dial" || verb.reads() {
 		return fault.New(fault.Retry, fault.ReasonUnreachable, "the cloud does not answer: %s", text)
 	}
 	return fault.New(fault.Unknown, fault.ReasonOutcomeUnknown, "no reply: %s", text)

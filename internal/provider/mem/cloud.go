@@ -23,6 +23,7 @@ type Options struct {
 	Sizes      []string         // the first is the default; default small, medium, large
 	Zones      []string         // the first is the default; default zone-1, zone-2
 	Images     []string         // the first is the default; default debian-12, debian-13
+	Networks   []string         // ids of private ones; default net-1, net-2
 	LogLimit   int              // mutating calls that Report keeps, the newest; default 4096
 }
 
@@ -37,6 +38,7 @@ type Cloud struct {
 	booting  []*machine          // in order of creation, which is the order in which they come up
 	ending   []*machine          // in the order in which their end was asked for
 	doomed   []*machine          // those that a fault will end by another hand
+	batches  map[string]string   // what each token of a call for many stood for
 	orders   []*Order            // faults still to be produced, oldest first
 	made     int
 	log      record
@@ -51,6 +53,7 @@ type machine struct {
 	deniedUntil time.Time         // Get says NotFound before
 	diesAt      time.Time         // it ends by another hand; zero for never
 	spoilt      bool              // it ends up Failed instead of Running
+	off         bool              // it is powered off
 }
 
 // New returns an empty cloud.
@@ -69,7 +72,8 @@ func New(options Options) *Cloud {
 	defaults(&options.Sizes, "small", "medium", "large")
 	defaults(&options.Zones, "zone-1", "zone-2")
 	defaults(&options.Images, "debian-12", "debian-13")
-	return &Cloud{options: options, machines: map[string]*machine{}, byKey: map[string]*machine{}, newest: map[string]*machine{}}
+	defaults(&options.Networks, "net-1", "net-2")
+	return &Cloud{options: options, machines: map[string]*machine{}, byKey: map[string]*machine{}, newest: map[string]*machine{}, batches: map[string]string{}}
 }
 
 // Create makes a machine. The Key is looked up first, as real clouds look up their client tokens.
@@ -109,7 +113,7 @@ func (c *Cloud) build(want provider.Machine, now time.Time, order *Order) *machi
 	c.made++
 	m := &machine{instance: provider.Instance{
 		ID: fmt.Sprintf("mem-%06d", c.made), Key: want.Key, Owner: want.Owner, CreatedAt: now,
-		Size: first(want.Size, c.options.Sizes), Zone: first(want.Zone, c.options.Zones), Image: first(want.Image, c.options.Images),
+		Disks: disks(want), Size: first(want.Size, c.options.Sizes), Zone: first(want.Zone, c.options.Zones), Image: first(want.Image, c.options.Images),
 		Addresses: []provider.Address{{Type: provider.LoopbackIP, Address: address(c.made)}},
 	}}
 	if order != nil {
@@ -125,8 +129,11 @@ func (c *Cloud) build(want provider.Machine, now time.Time, order *Order) *machi
 			m.spoilt = true
 		}
 	}
-	c.log.witness(m, c.newest)
-	c.machines[m.instance.ID], c.byKey[want.Key] = m, m
+	c.machines[m.instance.ID] = m
+	if want.Key != "" { // else nobody labelled it yet
+		c.log.witness(m, c.newest)
+		c.byKey[want.Key] = m
+	}
 	c.booting = append(c.booting, m)
 	c.advance() // with no BootTime it is up already
 	c.log.reached(len(c.booting))
@@ -229,7 +236,9 @@ func (c *Cloud) advance() time.Time {
 		m := c.ending[0]
 		c.ending = c.ending[1:]
 		delete(c.machines, m.instance.ID)
-		delete(c.byKey, m.instance.Key)
+		if c.byKey[m.instance.Key] == m {
+			delete(c.byKey, m.instance.Key)
+		}
 		for _, identity := range identities(m.instance.Owner) {
 			if c.newest[identity] == m {
 				delete(c.newest, identity)
@@ -242,7 +251,7 @@ func (c *Cloud) advance() time.Time {
 // show derives what a caller sees of a machine now. Its access appears once it runs.
 func (c *Cloud) show(m *machine, now time.Time) provider.Instance {
 	shown := m.instance
-	shown.Addresses = slices.Clone(m.instance.Addresses)
+	shown.Addresses, shown.Disks = slices.Clone(m.instance.Addresses), slices.Clone(m.instance.Disks)
 	switch {
 	case !m.endedAt.IsZero():
 		shown.State = provider.Terminating
@@ -250,6 +259,8 @@ func (c *Cloud) show(m *machine, now time.Time) provider.Instance {
 		shown.State = provider.Pending
 	case m.spoilt:
 		shown.State, shown.Message = provider.Failed, "the host of this machine broke while it booted"
+	case m.off:
+		shown.State = provider.Stopped
 	default:
 		shown.State = provider.Running
 		shown.Access = transport.Access{Transport: "Script", Target: shown.ID, Address: shown.Addresses[0].Address}

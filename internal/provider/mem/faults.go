@@ -8,21 +8,27 @@ import (
 	"github.com/keelway/keelway/internal/fault"
 )
 
-// Verb is one of the four calls of a provider.
+// Verb is one of the calls of a provider.
 type Verb string
 
 const (
-	Create Verb = "Create"
-	Get    Verb = "Get"
-	Delete Verb = "Delete"
-	List   Verb = "List"
+	Create     Verb = "Create"
+	Get        Verb = "Get"
+	Delete     Verb = "Delete"
+	List       Verb = "List"
+	CreateMany Verb = "CreateMany"
+	Power      Verb = "Power"
+	Resize     Verb = "Resize"
+	Adopt      Verb = "Adopt"
 )
+
+func (v Verb) reads() bool { return v == Get || v == List }
 
 // What is the name of a fault.
 type What string
 
 const (
-	ReplyLost         What = "ReplyLost"         // Create, Delete: it happens, and the caller gets Unknown
+	ReplyLost         What = "ReplyLost"         // all but Get and List: it happens, and the caller gets Unknown
 	RateLimited       What = "RateLimited"       // nothing happens; Order.For is the pause that the caller is asked to make
 	ResourcesDepleted What = "ResourcesDepleted" // nothing happens
 	QuotaExceeded     What = "QuotaExceeded"     // nothing happens; Terminal
@@ -80,7 +86,7 @@ func (c *Cloud) meet(ctx context.Context, verb Verb) (*Order, error) {
 		return refuse(fault.Retry, fault.ReasonTransient, "502 bad gateway")
 	case Stuck:
 		<-ctx.Done()
-		if verb == Create || verb == Delete {
+		if !verb.reads() {
 			return refuse(fault.Unknown, fault.ReasonOutcomeUnknown, "no reply before the deadline")
 		}
 		return refuse(fault.Retry, fault.ReasonTransient, "no reply before the deadline")
@@ -109,9 +115,9 @@ func (c *Cloud) take(verb Verb) *Order {
 func (o *Order) fits(verb Verb) bool {
 	switch o.What {
 	case Hidden, Denied, Dies, BootFails:
-		return verb == Create
+		return verb == Create || verb == CreateMany
 	case ReplyLost:
-		return (verb == Create || verb == Delete) && (o.Verb == "" || o.Verb == verb)
+		return !verb.reads() && (o.Verb == "" || o.Verb == verb)
 	}
 	return o.Verb == "" || o.Verb == verb
 }

@@ -51,10 +51,12 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			providertest.Run(t, func(t *testing.T) providertest.Subject {
 				c := newClock()
-				cloud := mem.New(options(c))
+				cloud := &mem.Wide{Cloud: mem.New(options(c)), Currency: "EUR", AsOf: c.Now(), Prices: map[string]string{"medium": "0.012"}}
 				return providertest.Subject{
 					Open: func(*testing.T, string) provider.Provider { return cloud },
 					Pass: func() { c.Move(time.Second) }, Shape: provider.Machine{Size: "medium", Zone: "zone-2"}, Refused: refused,
+					Can:     []providertest.Ability{providertest.Power, providertest.Resize, providertest.Adopt, providertest.Catalogue, providertest.Batch, providertest.Prices},
+					Resized: "large", Tier: "fast", NoNetwork: "net-9", Stray: func(*testing.T) string { return cloud.Foreign(provider.Machine{}).ID },
 				}
 			})
 		})
@@ -68,6 +70,8 @@ func TestConformanceOverHTTP(t *testing.T) {
 		return providertest.Subject{
 			Open: func(*testing.T, string) provider.Provider { return client },
 			Pass: func() { c.Move(time.Second) }, Refused: refused,
+			Can:     []providertest.Ability{providertest.Power, providertest.Resize, providertest.Adopt},
+			Resized: "large", Tier: "fast", NoNetwork: "net-9",
 		}
 	})
 }

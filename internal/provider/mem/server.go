@@ -15,6 +15,9 @@ type request struct {
 	Want  provider.Machine
 	ID    string
 	Owner provider.Owner
+	Key   string         // of Adopt
+	Power provider.Power // of Power
+	Size  string         // of Resize
 }
 
 type reply struct {
@@ -56,6 +59,16 @@ func Handler(c *Cloud) http.Handler {
 	route(Delete, func(r *http.Request, in request) (reply, error) { return reply{}, c.Delete(r.Context(), in.ID) })
 	route(List, func(r *http.Request, in request) (out reply, err error) {
 		out.Instances, err = c.List(r.Context(), in.Owner)
+		return out, err
+	})
+	route(Power, func(r *http.Request, in request) (reply, error) {
+		return reply{}, c.Power(r.Context(), in.ID, in.Power)
+	})
+	route(Resize, func(r *http.Request, in request) (reply, error) {
+		return reply{}, c.Resize(r.Context(), in.ID, in.Size)
+	})
+	route(Adopt, func(r *http.Request, in request) (out reply, err error) {
+		out.Instance, err = c.Adopt(r.Context(), in.ID, in.Key, in.Owner)
 		return out, err
 	})
 	return mux

@@ -5,6 +5,7 @@ package providertest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,16 @@ type Subject struct {
 	Shape provider.Machine
 	// Refused are shapes that it can never make, by the field that the message must name.
 	Refused map[string]provider.Machine
+	// Can are its optional capabilities: no other is found, and each part of the suite about one of them runs.
+	Can []Ability
+	// Resized is another size that a machine of Shape can get. For Resize.
+	Resized string
+	// Stray makes a machine that carries no labels of ours, as a person does at the cloud's console. For Adopt; nil where that cannot be.
+	Stray func(t *testing.T) string
+	// Tier is one of disks. Empty where machines have no disks of their own: whoever wants some is refused.
+	Tier string
+	// NoNetwork has the form of a private network's id, and there is none of that id. Empty where machines have no networks, nor user data.
+	NoNetwork string
 }
 
 // Run walks the whole contract, each part on an account of its own.
@@ -43,6 +54,16 @@ func Run(t *testing.T, subject func(t *testing.T) Subject) {
 		"AnswersBelongToTheCaller":   testAnswersBelongToTheCaller,
 		"DistinctIDsAndAddresses":    testDistinct,
 		"DeletingOneLeavesTheOthers": testDeletingOne,
+		"Abilities":                  testAbilities,
+		"Disks":                      testDisks,
+		"Network":                    testNetwork,
+	}
+	for ability, part := range map[Ability]func(*testing.T, *run){
+		Power: testPower, Resize: testResize, Adopt: testAdopt, Prices: testPrices, Catalogue: testCatalogue,
+	} {
+		if slices.Contains(subject(t).Can, ability) {
+			parts[string(ability)] = part
+		}
 	}
 	for name, part := range parts {
 		t.Run(name, func(t *testing.T) {

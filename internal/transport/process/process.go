@@ -19,8 +19,7 @@ import (
 	"github.com/keelway/keelway/internal/transport"
 )
 
-// lingering is how long Exec waits, after its process has ended, for somebody who inherited the output pipes and keeps them
-// open. What the process itself printed is in the pipes by then; 64 KiB are read in far less.
+// lingering is how long Exec waits, after its process has ended, for somebody who inherited the pipe of its input and does not read it.
 const lingering = 500 * time.Millisecond
 
 // defaultPath is used where the operator has no PATH.
@@ -63,14 +62,25 @@ func (t *Transport) Exec(ctx context.Context, cmd transport.Command) (transport.
 	if err := t.lookup(); err != nil {
 		return transport.Result{}, err
 	}
-	stdout, stderr := &transport.Kept{Limit: cmd.Limit()}, &transport.Kept{Limit: cmd.Limit()}
+	stdout, err := newOutput(cmd.Limit())
+	if err != nil {
+		return transport.Result{}, err
+	}
+	defer stdout.finish()
+	stderr, err := newOutput(cmd.Limit())
+	if err != nil {
+		return transport.Result{}, err
+	}
+	defer stderr.finish()
 	var ended atomic.Bool
 	process := t.prepare(ctx, cmd, &ended)
-	process.Stdout, process.Stderr = stdout, stderr
+	process.Stdout, process.Stderr = stdout.into, stderr.into
 	if err := process.Start(); err != nil {
 		return transport.Result{}, t.startFailure(ctx, err, cmd)
 	}
-	err := process.Wait()
+	err = process.Wait()
+	stdout.finish()
+	stderr.finish()
 	if ended.Load() {
 		return transport.Result{}, fault.New(fault.Unknown, fault.ReasonOutcomeUnknown, "%q was ended before it finished: %w", cmd.Argv[0], ctx.Err())
 	}
@@ -160,7 +170,7 @@ func notStarted(err error, cmd transport.Command) error {
 	return fault.New(fault.Retry, fault.ReasonTransient, "did not start %q: %w", cmd.Argv[0], err)
 }
 
-// exitCode reads what Wait says. A daemon that kept a pipe open past the delay is no failure.
+// exitCode reads what Wait says. A daemon that kept the pipe of the input open past the delay is no failure.
 func exitCode(err error, process *exec.Cmd) (int, error) {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.Is(err, exec.ErrWaitDelay) && !errors.As(err, &exit) {
 		return 0, fault.New(fault.Unknown, fault.ReasonOutcomeUnknown, "waiting for %q: %w", process.Args[0], err)

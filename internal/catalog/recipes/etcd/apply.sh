@@ -47,7 +47,9 @@ done
 [ $holds_data = yes ] || kw_unfix
 kw_fixed dataDir "$KW_PARAM_DATA_DIR"
 kw_fixed peerURL "$peer_url"
-kw_fixed clusterToken "${KW_PARAM_CLUSTER_TOKEN:-$KW_SERVICE}"
+token=${KW_PARAM_CLUSTER_TOKEN:-$KW_SERVICE}
+if [ -f "$KW_INPUTS/secret-clusterToken" ]; then token=sha256:$(kw_sha "$KW_INPUTS/secret-clusterToken"); fi # the record is no place for it
+kw_fixed clusterToken "$token"
 kw_user etcd "$KW_PARAM_DATA_DIR"
 kw_data "$KW_PARAM_DATA_DIR" 0700
 kw_own etcd "$KW_PARAM_DATA_DIR"

@@ -24,10 +24,20 @@ const (
 )
 
 func labels(installation string, want provider.Machine) map[string]string {
-	return map[string]string{
+	all := maps.Clone(want.Labels)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, map[string]string{ // last: nobody's label stands in their place
 		labelInstallation: installation, labelNamespace: want.Owner.Namespace, labelName: want.Owner.Name,
 		labelUID: want.Owner.UID, labelKey: want.Key,
-	}
+	})
+	return all
+}
+
+// LabelRules implements provider.Labeller. The Engine itself bounds nothing: these are the longest labels of Kubernetes.
+func (d *Docker) LabelRules() provider.LabelRules {
+	return provider.LabelRules{KeyLeast: 1, KeyMost: 317, ValueMost: 63}
 }
 
 // container is what the two ways of looking at one have in common.

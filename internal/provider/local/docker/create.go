@@ -46,6 +46,9 @@ func (s Sized) Create(ctx context.Context, want provider.Machine) (provider.Inst
 	if err := want.Validate(); err != nil {
 		return provider.Instance{}, err
 	}
+	if err := want.Plain(); err != nil {
+		return provider.Instance{}, err
+	}
 	name := nameOf(s.Installation, want.Key)
 	if found, err := s.byName(ctx, name, want.Key); err == nil || !fault.IsGone(err) {
 		return found, err

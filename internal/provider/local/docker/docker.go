@@ -35,7 +35,10 @@ type Sized struct {
 	shape Shape
 }
 
-var _ provider.Provider = Sized{}
+var (
+	_ provider.Provider = Sized{}
+	_ provider.Labeller = Sized{}
+)
 
 // New returns the account. It sends nothing.
 func New(o Options) (*Docker, error) {
@@ -98,6 +101,9 @@ func (d *Docker) Delete(ctx context.Context, id string) error {
 	}
 	return d.fault(err, fault.Unknown)
 }
+
+// EndsAtOnce implements provider.Prompt: the Engine answers when the container is gone.
+func (d *Docker) EndsAtOnce() bool { return true }
 
 // List returns the containers that carry the owner's labels.
 func (d *Docker) List(ctx context.Context, owner provider.Owner) ([]provider.Instance, error) {

@@ -102,6 +102,7 @@ func TestRealConformance(t *testing.T) {
 			},
 			Pass:    func() { time.Sleep(10 * time.Millisecond) },
 			Refused: map[string]provider.Machine{"size": {Size: "large"}, "zone": {Zone: "here"}, "image": {Image: "keelway-no-such-image:1"}},
+			Can:     []providertest.Ability{providertest.Power},
 		}
 	})
 }

@@ -69,6 +69,30 @@ func (m *Memory) keep(at Machine, c claim) {
 	m.seen[at.name()] = c
 }
 
+// ask notes that a host is asked for a claim: until it has answered it may carry one.
+func (m *Memory) ask(key string, at Machine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.doubts == nil {
+		m.doubts = map[string]string{}
+	}
+	m.doubts[key] = at.name()
+}
+
+// sure forgets the doubt: it is known what became of the claim.
+func (m *Memory) sure(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.doubts, key)
+}
+
+// doubt is the host that may carry a claim for the key, or "".
+func (m *Memory) doubt(key string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.doubts[key]
+}
+
 func (m *Memory) last(at Machine) claim {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,6 +105,9 @@ func (p *Pool) Create(ctx context.Context, want provider.Machine) (provider.Inst
 	if err := want.Validate(); err != nil {
 		return provider.Instance{}, err
 	}
+	if err := want.Plain(); err != nil {
+		return provider.Instance{}, err
+	}
 	sights := p.lookAll(ctx)
 	if err := ctx.Err(); err != nil {
 		return provider.Instance{}, fault.New(fault.Retry, fault.ReasonTransient, "nothing was claimed: %w", err)
@@ -91,14 +118,28 @@ func (p *Pool) Create(ctx context.Context, want provider.Machine) (provider.Inst
 		case s.err != nil:
 			return provider.Instance{}, fault.During(s.err, "a claim of this Server was seen there")
 		default:
+			p.Memory.sure(want.Key)
 			return p.shown(s.machine, s.claim), nil
 		}
 	}
 	if err := p.refuse(want); err != nil {
 		return provider.Instance{}, err
 	}
+	if err := p.doubtful(sights, want); err != nil {
+		return provider.Instance{}, err
+	}
 	taken, silent := 0, 0
 	slices.SortFunc(sights, func(a, b sight) int { return cmp.Compare(weight(want.Key, a.machine), weight(want.Key, b.machine)) })
+	doubt := p.Memory.doubt(want.Key)
+	slices.SortStableFunc(sights, func(a, b sight) int {
+		switch doubt {
+		case a.machine.name():
+			return -1
+		case b.machine.name():
+			return 1
+		}
+		return 0
+	})
 	for _, s := range sights {
 		switch {
 		case want.Zone != "" && s.machine.Zone != want.Zone:
@@ -119,6 +160,27 @@ func (p *Pool) Create(ctx context.Context, want provider.Machine) (provider.Inst
 	}
 	return provider.Instance{}, fault.New(fault.Retry, fault.ReasonResourcesDepleted,
 		"no host is free: %d are taken and %d cannot be used: delete a Server, or add a host to spec.local.hosts of the Provider", taken, silent)
+}
+
+// doubtful returns nil once it is known what became of a claim whose answer was lost. Until its host has said so no other is claimed:
+// there would be two machines for one Server. Where that host is free it is the first that is tried, so that a late claim finds its place
+// taken.
+func (p *Pool) doubtful(sights []sight, want provider.Machine) error {
+	doubt := p.Memory.doubt(want.Key)
+	at := slices.IndexFunc(sights, func(s sight) bool { return s.machine.name() == doubt })
+	switch {
+	case doubt == "":
+		return nil
+	case at < 0:
+		return fault.New(fault.Retry, fault.ReasonUnreachable,
+			"host %s may carry a claim of this Server and is no longer in spec.local.hosts of its Provider: put it back, or delete this Server to begin anew", doubt)
+	case sights[at].err != nil:
+		return fault.During(sights[at].err, "host %s may carry a claim of this Server, whose answer was lost: no other is claimed before it says so, unless this Server is deleted and made anew", doubt)
+	case sights[at].claim.ID != "": // another's
+		p.Memory.sure(want.Key)
+		return nil
+	}
+	return nil
 }
 
 func (p *Pool) refuse(want provider.Machine) error {
@@ -154,11 +216,15 @@ func (p *Pool) take(ctx context.Context, m Machine, want provider.Machine) (clai
 	if err != nil {
 		return claim{}, fault.New(fault.Terminal, fault.ReasonInternal, "writing a claim: %w", err)
 	}
+	p.Memory.ask(want.Key, m)
 	said, err := p.on(ctx, m, "claim_take", text)
 	if err != nil {
 		return claim{}, fault.During(err, "claiming host %s", m.name())
 	}
 	s := p.read(m, said)
+	if s.err == nil {
+		p.Memory.sure(want.Key)
+	}
 	return s.claim, s.err
 }
 

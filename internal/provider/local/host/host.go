@@ -46,8 +46,9 @@ type Options struct {
 
 // Memory is what was last seen on each host: while one does not answer, its machine is not taken for gone. It may be lost.
 type Memory struct {
-	mu   sync.Mutex
-	seen map[string]claim // by host
+	mu     sync.Mutex
+	seen   map[string]claim  // by host
+	doubts map[string]string // the host that may carry a claim whose answer was lost, by key
 }
 
 // Pool is one installation's view of the hosts. It is safe for concurrent use.

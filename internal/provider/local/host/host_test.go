@@ -23,6 +23,25 @@ type rack struct {
 	root string
 	mu   sync.Mutex
 	dead map[string]bool
+	lose bool // the next claim is made, and its host dies before the answer
+}
+
+// losing is a way to a host that may lose the answer to a claim.
+type losing struct {
+	transport.Transport
+	r  *rack
+	at string
+}
+
+func (l losing) Exec(ctx context.Context, c transport.Command) (transport.Result, error) {
+	got, err := l.Transport.Exec(ctx, c)
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	if l.r.lose && c.Stdin != nil {
+		l.r.lose, l.r.dead[l.at] = false, true
+		return transport.Result{}, fault.New(fault.Unknown, fault.ReasonOutcomeUnknown, "the connection broke")
+	}
+	return got, err
 }
 
 func newRack(t *testing.T, hosts int) *rack {
@@ -52,7 +71,8 @@ func (r *rack) Dial(_ context.Context, a transport.Access, with transport.Creden
 	if r.dead[a.Host] {
 		return nil, fault.New(fault.Retry, fault.ReasonUnreachable, "connecting to %s: no route to host", a.Host)
 	}
-	return process.New(transport.Access{Target: filepath.Join(r.root, a.Host), Address: a.Host})
+	way, err := process.New(transport.Access{Target: filepath.Join(r.root, a.Host), Address: a.Host})
+	return losing{way, r, a.Host}, err
 }
 
 func (r *rack) HostKeys(context.Context, transport.Access, transport.Credentials) ([]string, error) {
@@ -85,6 +105,38 @@ func TestConformance(t *testing.T) {
 
 func machine(name string) provider.Machine {
 	return provider.Machine{Key: "key-" + name, Owner: provider.Owner{Installation: "one", Namespace: "team", Name: name, UID: "uid-" + name}}
+}
+
+// A claim whose answer was lost is looked for before another host is claimed, however long its host does not answer.
+func TestLostAnswer(t *testing.T) {
+	const hosts = 4
+	r := newRack(t, hosts)
+	p := r.pool("one", hosts)
+	r.lose = true
+	if _, err := p.Create(t.Context(), machine("m")); err == nil {
+		t.Fatal("the answer was to be lost")
+	}
+	for range 3 {
+		_, err := p.Create(t.Context(), machine("m"))
+		if fault.ReasonOf(err) != fault.ReasonUnreachable || !strings.Contains(err.Error(), "may carry a claim of this Server") {
+			t.Fatalf("%v", err)
+		}
+	}
+	if _, err := p.Create(t.Context(), machine("other")); err != nil {
+		t.Errorf("it holds up no other Server: %v", err)
+	}
+	for i := range hosts {
+		r.kill(i, false)
+	}
+	for range 2 {
+		if _, err := p.Create(t.Context(), machine("m")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := p.List(t.Context(), provider.Owner{Installation: "one"})
+	if err != nil || len(all) != 2 {
+		t.Errorf("%d machines for two Servers: %+v, %v", len(all), all, err)
+	}
 }
 
 // TestTwoInstallations: a host belongs to whoever was first, whichever of many was first.

@@ -1,0 +1,1 @@
+kw_remove_all

@@ -1,0 +1,3 @@
+kw_pkg_check containerd
+kw_files_check
+kw_daemon_check containerd

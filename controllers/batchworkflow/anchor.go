@@ -31,9 +31,9 @@ func (l *look) root(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 		switch {
 		case apierrors.IsForbidden(err):
 			l.wake = l.kit.Now().Add(audit) // nobody tells us when we may
-			return unsettled(w, fault.New(fault.Terminal, fault.ReasonUnauthorized,
+			return fault.New(fault.Terminal, fault.ReasonUnauthorized,
 				"spec.deletionPolicy is Orphan, and that needs to read Namespace %s, which the operator may not: nothing is done. "+
-					"Let its service account `get` namespaces, by a Role in %s if not by a ClusterRole, or set deletionPolicy: Delete: %w", w.Namespace, w.Namespace, err))
+					"Let its service account `get` namespaces, by a Role in %s if not by a ClusterRole, or set deletionPolicy: Delete: %w", w.Namespace, w.Namespace, err)
 		case err != nil:
 			return fault.During(err, "reading Namespace %s", w.Namespace)
 		}

@@ -20,7 +20,7 @@ import (
 func (l *look) load(ctx context.Context, w *v1alpha1.BatchWorkflow) (err error) {
 	if l.memory.ledger == nil {
 		if err := l.readCheckpoint(ctx, w); err != nil {
-			return unsettled(w, fault.During(err, "reading checkpoint %s", w.Name))
+			return fault.During(err, "reading checkpoint %s", w.Name)
 		}
 	}
 	l.workflow, err = l.memory.under()

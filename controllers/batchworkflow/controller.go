@@ -139,8 +139,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	defer func() { r.shelf.took(workflow.UID, r.kit.Now().Sub(began)) }()
 	look := &look{Reconciler: r, memory: r.shelf.take(workflow.UID), news: r.shelf.heard(workflow.UID)}
 	part := reconcile.Part[*v1alpha1.BatchWorkflow]{ReasonOf: settled, Message: look.settled}
-	result, err := reconcile.RunPart(ctx, r.kit, part, &workflow, look.finalize,
-		look.compile, look.load, look.root, look.observe, look.anchor, look.judge, look.advance, look.record, look.act, look.goOn, look.summarise)
+	steps := look.unsettling(look.compile, look.load, look.root, look.observe, look.anchor, look.judge, look.advance, look.record, look.act, look.goOn)
+	result, err := reconcile.RunPart(ctx, r.kit, part, &workflow, look.finalize, append(steps, look.summarise)...)
 	if err == nil && result == (ctrl.Result{}) && !look.wake.IsZero() { // over, and its story is to be forgotten later
 		result.RequeueAfter = max(look.wake.Sub(r.kit.Now()), time.Millisecond)
 	}

@@ -16,7 +16,7 @@ func (l *look) judge(ctx context.Context, w *v1alpha1.BatchWorkflow) (err error)
 	}
 	gate, err := l.workflow.Judge(l.memory.ledger, l.memory.plan, l.sights, func() (plan.World, error) { return l.world(ctx, w) }, l.asked, l.kit.Now())
 	if err != nil {
-		return unsettled(w, err)
+		return err
 	}
 	l.workflow, l.plan = l.workflow.Behind(gate), gate.Record
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -56,21 +57,38 @@ func (l *look) compile(_ context.Context, w *v1alpha1.BatchWorkflow) error {
 	}
 	compiled, err := plan.Compile(w, l.recipes)
 	if err != nil {
-		return unsettled(w, err)
+		return err
 	}
 	l.memory.workflow = compiled
 	return nil
 }
 
-// unsettled takes back what was said of the run's end: an edit or a loss made it untrue.
-func unsettled(w *v1alpha1.BatchWorkflow, err error) error {
-	if fault.IsTerminal(err) {
-		meta.RemoveStatusCondition(&w.Status.Conditions, v1alpha1.SucceededCondition)
-		if w.Status.Phase == v1alpha1.WorkflowSucceeded {
-			w.Status.Phase = v1alpha1.WorkflowPending
+// unsettling adds to each step that a failure of it takes back what was said of the run's end, where that is no longer true.
+func (l *look) unsettling(steps ...reconcile.Step[*v1alpha1.BatchWorkflow]) []reconcile.Step[*v1alpha1.BatchWorkflow] {
+	for i, step := range steps {
+		steps[i] = func(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
+			err := step(ctx, w)
+			if err != nil && !apierrors.IsConflict(err) { // after a conflict nothing is told
+				l.unsettle(w, fault.IsTerminal(err))
+			}
+			return err
 		}
 	}
-	return err
+	return steps
+}
+
+// unsettle takes back that a run succeeded, or is planned, when an edit or a loss made it untrue, and that one ended in any way when
+// the next is under way. An end that may still be true stays: where the Checkpoint is lost, it tells how the run ended.
+func (l *look) unsettle(w *v1alpha1.BatchWorkflow, untrue bool) {
+	next := l.memory.ledger != nil && !l.memory.ledger.Phase.Terminal()
+	over := w.Status.Phase == v1alpha1.WorkflowPlanned || reconcile.Condition(w, v1alpha1.SucceededCondition) != nil
+	if !over || !next && !untrue {
+		return
+	}
+	meta.RemoveStatusCondition(&w.Status.Conditions, v1alpha1.SucceededCondition)
+	if next || w.Status.Phase == v1alpha1.WorkflowSucceeded || w.Status.Phase == v1alpha1.WorkflowPlanned {
+		w.Status.Phase = v1alpha1.WorkflowPending
+	}
 }
 
 // observe reads the children from the cache, and confirms by live reads what is said to be gone.
@@ -165,7 +183,7 @@ func (l *look) lookLive(ctx context.Context, w *v1alpha1.BatchWorkflow, kind, na
 // advance lets the engine decide.
 func (l *look) advance(_ context.Context, w *v1alpha1.BatchWorkflow) (err error) {
 	l.next, l.wake, err = plan.Advance(l.workflow, l.memory.ledger, l.sights, l.asked, l.kit.Now())
-	return unsettled(w, err)
+	return err
 }
 
 // act does what the newest ledger asks for. A child that can never be made counts as its attempt's failure at the next look.

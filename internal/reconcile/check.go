@@ -96,6 +96,10 @@ func (c *checker) succeeded() {
 		return
 	}
 	ready := c.is(v1alpha1.ReadyCondition, metav1.ConditionTrue)
+	if _, phase := phaseOf(c.obj); phase == string(v1alpha1.WorkflowPlanned) {
+		c.require(!c.has(v1alpha1.SucceededCondition), "Succeeded is present, and only a plan was wanted")
+		return
+	}
 	c.require(ready == c.is(v1alpha1.SucceededCondition, metav1.ConditionTrue), "Succeeded=True and Ready=True do not go together")
 	c.require(!c.is(v1alpha1.SucceededCondition, metav1.ConditionFalse) || c.has(v1alpha1.StalledCondition),
 		"Succeeded is False and Stalled is absent")

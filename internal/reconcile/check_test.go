@@ -89,6 +89,7 @@ func TestCheckAcceptsWhatTheFrameWrites(t *testing.T) {
 		"RunUnknown":       succeeded(unready(run(v1alpha1.RunUnknown), v1alpha1.StalledCondition), metav1.ConditionFalse),
 		"WorkflowUndoing":  unready(workflow(v1alpha1.WorkflowUndoing), v1alpha1.ReconcilingCondition),
 		"RolledBack":       succeeded(unready(workflow(v1alpha1.WorkflowRolledBack), v1alpha1.StalledCondition), metav1.ConditionFalse),
+		"Planned":          ready(workflow(v1alpha1.WorkflowPlanned)),
 		"DeletedAfterAll":  spoilt(succeeded(unready(workflow(v1alpha1.WorkflowSucceeded), v1alpha1.ReconcilingCondition), metav1.ConditionTrue), deleting),
 		"ReadyServerGoing": spoilt(unready(server(v1alpha1.ServerReady), v1alpha1.ReconcilingCondition), deleting),
 		"Provider":         ready(&v1alpha1.Provider{}),
@@ -138,6 +139,7 @@ func TestCheckNotices(t *testing.T) {
 		"PhaseBootingReady":   {ready(server(v1alpha1.ServerBooting)), "phase Booting and Ready=true"},
 		"PhaseFailedMoving":   {unready(server(v1alpha1.ServerFailed), rec), "phase Failed and Stalled is absent"},
 		"RunningButEnded":     {succeeded(unready(workflow(v1alpha1.WorkflowRunning), stalled), "False"), "phase Running and Succeeded"},
+		"PlannedAndEnded":     {succeeded(ready(workflow(v1alpha1.WorkflowPlanned)), "True"), "only a plan was wanted"},
 		"UnknownPhase":        {ready(server("Sleeping")), `phase "Sleeping"`},
 	} {
 		t.Run(name, func(t *testing.T) {

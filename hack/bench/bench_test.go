@@ -45,13 +45,30 @@ func TestFloor(t *testing.T) {
 		floor floor
 		want  int
 	}{
-		"inline":   {floor{workflows: 1, instances: 1000, waves: 1}, 4},
-		"many":     {floor{workflows: 1000, instances: 10, waves: 1}, 4000},
-		"children": {floor{workflows: 1, instances: 1000, waves: 10, children: 1000, writes: 3}, 3013},
+		"inline":   {floor{workflows: 1, waves: 1}, 4},
+		"many":     {floor{workflows: 1000, waves: 1}, 4000},
+		"children": {floor{workflows: 1, waves: 10, children: 1000, writes: 3}, 3013},
 	} {
 		if got := tc.floor.necessary(); got != tc.want {
 			t.Errorf("%s: %d necessary writes, want %d", name, got, tc.want)
 		}
+	}
+}
+
+// TestFloorsLedger: the floor writes as many bytes as a ledger of that workflow has.
+func TestFloorsLedger(t *testing.T) {
+	sizes := map[string]int{}
+	for _, l := range loads(func(string) bool { return true }) {
+		for _, w := range l.workflows("bench") {
+			data, err := ledgerOf(w)
+			if err != nil {
+				t.Errorf("%s: %v", l.name, err)
+			}
+			sizes[l.name] = len(data)
+		}
+	}
+	if small, large := sizes["chain-100-1ms"], sizes["chain-5000-1ms"]; small == 0 || large < 10*small {
+		t.Errorf("a ledger of 100 operations has %d bytes, one of 5000 has %d", small, large)
 	}
 }
 

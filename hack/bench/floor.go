@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/saga"
 )
 
@@ -18,7 +19,6 @@ import (
 // written once a wave and the workflow's status at the end; each child is created and its status written when it begins and when it ends.
 type floor struct {
 	workflows int
-	instances int // of one workflow: the size of its ledger follows from it
 	waves     int // what starts together once the wave before has ended
 	children  int // of all workflows
 	writes    int // for a child: its creation, and its status
@@ -39,12 +39,15 @@ func (f floor) necessary() int {
 
 // play makes those writes as fast as a bare client can, and returns how long that took.
 func (f floor) play(ctx context.Context, c client.Client, workflows []*v1alpha1.BatchWorkflow) (time.Duration, error) {
-	ledger, err := f.ledger()
-	if err != nil {
-		return 0, err
+	ledgers := make([][]byte, len(workflows))
+	for i, w := range workflows {
+		var err error
+		if ledgers[i], err = ledgerOf(w); err != nil {
+			return 0, err
+		}
 	}
 	began := time.Now()
-	err = each(len(workflows), func(i int) error {
+	err := each(len(workflows), func(i int) error {
 		w := workflows[i]
 		if err := c.Create(ctx, w); err != nil {
 			return err
@@ -58,7 +61,7 @@ func (f floor) play(ctx context.Context, c client.Client, workflows []*v1alpha1.
 				return err
 			}
 			base := checkpoint.DeepCopy()
-			checkpoint.Status.Data = append(bytes.Clone(ledger), byte(wave)) // a write that changes nothing would not be one
+			checkpoint.Status.Data = append(bytes.Clone(ledgers[i]), byte(wave)) // a write that changes nothing would not be one
 			if err := c.Status().Patch(ctx, checkpoint, client.MergeFrom(base)); err != nil {
 				return err
 			}
@@ -99,13 +102,17 @@ func (f floor) wave(ctx context.Context, c client.Client, w *v1alpha1.BatchWorkf
 	})
 }
 
-// ledger is one of the size that the work has.
-func (f floor) ledger() ([]byte, error) {
-	l, err := saga.New(1, time.Now().Unix(), saga.Hash{}, 1, []saga.Op{{Name: "all", Type: "Wait", Count: int32(f.instances)}})
+// ledgerOf is what is written at each wave: that the operations of this workflow have ended, or not, takes as many bytes as our own ledger.
+func ledgerOf(w *v1alpha1.BatchWorkflow) ([]byte, error) {
+	compiled, err := plan.Compile(w, nil)
 	if err != nil {
 		return nil, err
 	}
-	return saga.Encode(l)
+	ledger, err := compiled.Start(time.Now().Unix())
+	if err != nil {
+		return nil, err
+	}
+	return saga.Encode(ledger)
 }
 
 // each does something for 0 to n-1, several at once.

@@ -76,7 +76,7 @@ func inline(shape string, g graph, wait time.Duration) load {
 		name: fmt.Sprintf("%s-%d-%s", shape, len(g), wait), about: fmt.Sprintf("%d written-out operations of type Wait %s, %d deep", len(g), wait, g.depth()),
 		instances: len(g), memoryMiB: 2048, ends: v1alpha1.WorkflowSucceeded,
 		workflows: func(string) []*v1alpha1.BatchWorkflow { return one(waits(g, wait)) },
-		floor:     floor{workflows: 1, instances: len(g), waves: waves},
+		floor:     floor{workflows: 1, waves: waves},
 	}
 }
 
@@ -117,7 +117,7 @@ func expanded(n int, match v1alpha1.EdgeMatch, wait time.Duration) load {
 			}
 			return one(ops)
 		},
-		floor: floor{workflows: 1, instances: n, waves: waves},
+		floor: floor{workflows: 1, waves: waves},
 	}
 }
 
@@ -128,7 +128,7 @@ func children(n int) load {
 		name: fmt.Sprintf("servers-%d", n), about: fmt.Sprintf("%d Servers of the simulated cloud in 10 layers, written out", n),
 		instances: n, memoryMiB: 4096, ends: v1alpha1.WorkflowSucceeded, prepared: (*rig).cloud,
 		workflows: func(string) []*v1alpha1.BatchWorkflow { return one(servers(g)) },
-		floor:     floor{workflows: 1, instances: n, waves: 10, children: n, writes: 3},
+		floor:     floor{workflows: 1, waves: 10, children: n, writes: 3},
 	}
 }
 
@@ -155,7 +155,7 @@ func checks(n int) load {
 				op.Check = &v1alpha1.Check{HTTP: &v1alpha1.HTTPProbe{URL: pageURL}}
 			}, 0))
 		},
-		floor: floor{workflows: 1, instances: n, waves: 10, children: n, writes: 3},
+		floor: floor{workflows: 1, waves: 10, children: n, writes: 3},
 	}
 }
 

@@ -31,7 +31,7 @@ func resting(n int) load {
 		w[0].Spec.Operations[0].ServerBatch.Count = &count
 		return w
 	}
-	l.floor = floor{workflows: 1, instances: n, waves: 1, children: n, writes: 3}
+	l.floor = floor{workflows: 1, waves: 1, children: n, writes: 3}
 	l.around = func(m *measurement) {
 		m.atEnd(func() {
 			m.rest(fmt.Sprintf("at rest with %d Servers", n))

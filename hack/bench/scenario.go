@@ -29,7 +29,7 @@ func failing(n int) load {
 			w[0].Spec.OnFailure = v1alpha1.FailureContinue
 			return w
 		},
-		floor: floor{workflows: 1, instances: n + n/10, waves: 2},
+		floor: floor{workflows: 1, waves: 2},
 	}
 }
 
@@ -50,7 +50,7 @@ func undone(n int) load {
 			w[0].Spec.OnFailure = v1alpha1.FailureRollback
 			return w
 		},
-		floor: floor{workflows: 1, instances: n, waves: 20, children: n * 9 / 10, writes: 3, undone: true},
+		floor: floor{workflows: 1, waves: 20, children: n * 9 / 10, writes: 3, undone: true},
 	}
 }
 
@@ -126,7 +126,7 @@ func many(n int) load {
 			}
 			return all
 		},
-		floor: floor{workflows: n, instances: 10, waves: 1},
+		floor: floor{workflows: n, waves: 1},
 	}
 }
 
@@ -163,6 +163,6 @@ func beside() load {
 			}
 		})
 	}
-	l.floor = floor{workflows: 51, instances: big / 51, waves: 10}
+	l.floor = floor{workflows: 51, waves: 10}
 	return l
 }

@@ -124,5 +124,8 @@ func TestTargets(t *testing.T) {
 		if got := b.verdicts(); len(got) != 1 || got[0][4] != want {
 			t.Errorf("%s: %v, want %s", wall, got, want)
 		}
+		if got := b.reasons(); len(got) != map[string]int{"missed": 1}[want] {
+			t.Errorf("%s: it is %s because of %q", wall, want, got)
+		}
 	}
 }

@@ -174,6 +174,9 @@ func (b *book) page(versions string) string {
 	for _, row := range b.verdicts() {
 		fmt.Fprintf(&out, "| %s |\n", strings.Join(row, " | "))
 	}
+	if lines := b.reasons(); len(lines) > 0 {
+		fmt.Fprintf(&out, "\nWhere the missed ones lose it, by CPU profiles (`go run ./hack/bench -only LOAD -profiles DIR`):\n\n- %s\n", strings.Join(lines, "\n- "))
+	}
 	out.WriteString("\n## What the columns mean\n\n| column | meaning |\n|---|---|\n")
 	for _, c := range columns {
 		fmt.Fprintf(&out, "| %s | %s |\n", c.title, c.meaning)

@@ -4,8 +4,9 @@ BIN := $(CURDIR)/bin
 GO ?= go
 CONTROLLER_GEN := $(BIN)/controller-gen
 BENCHSTAT := $(BIN)/benchstat
-# Packages that are tested at once: much of their time is waiting, and each may have a control plane of its own (0.5 GB).
-TEST_PARALLEL ?= 3
+# Packages that are tested at once: each may have a control plane of its own (0.5 GB), and much of their time is waiting, but an API server
+# that waits for a processor for seconds makes a leader end.
+TEST_PARALLEL ?= 2
 # Packages with test functions named TestReal….
 REAL_PACKAGES := ./hack/debian/... ./internal/transport/... ./internal/provider/local/... ./hack/e2e
 

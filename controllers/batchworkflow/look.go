@@ -232,11 +232,17 @@ func (l *look) act(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 // turns is how long a look may go on by itself. Others wait for their turn meanwhile.
 const turns = 250 * time.Millisecond
 
+// blink is how long a look waits for the run's next moment: less than a look of its own for it would cost.
+const blink = 5 * time.Millisecond
+
 // goOn takes the next steps of a run that time alone moves, and that are due: without an event there is nothing to see, and a look of its
 // own for each would tell people of states that are over. Each step is recorded as any other.
 func (l *look) goOn(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 	for began, before := l.kit.Now(), ""; before != l.memory.version && l.moves(began); {
 		before = l.memory.version
+		if err := wait(ctx, l.wake.Sub(l.kit.Now())); err != nil {
+			return err
+		}
 		for _, step := range []reconcile.Step[*v1alpha1.BatchWorkflow]{l.advance, l.record, l.act} {
 			if err := step(ctx, w); err != nil {
 				return err
@@ -246,10 +252,25 @@ func (l *look) goOn(ctx context.Context, w *v1alpha1.BatchWorkflow) error {
 	return nil
 }
 
-// moves reports whether the run goes on by itself at once: something was recorded, no child is involved, and the next moment is there.
+// moves reports whether the run goes on by itself at once: something was recorded, no child is involved, and the next moment is near.
 func (l *look) moves(began time.Time) bool {
 	now := l.kit.Now()
-	return l.recorded && !l.acted && len(l.sights) == 0 && !l.wake.IsZero() && !l.wake.After(now) && now.Sub(began) < turns
+	return l.recorded && !l.acted && len(l.sights) == 0 && !l.wake.IsZero() && l.wake.Sub(now) <= blink && now.Sub(began) < turns
+}
+
+// wait ends early, with an error, when the look must.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 func (l *look) do(ctx context.Context, w *v1alpha1.BatchWorkflow, action plan.ChildAction) error {

@@ -21,7 +21,8 @@ func TestMoves(t *testing.T) {
 		"a child was ordered":         {func(l *look) { l.acted = true }, now, false},
 		"there are children":          {func(l *look) { l.sights = plan.Sights{0: {}} }, now, false},
 		"nothing is due":              {func(l *look) { l.wake = time.Time{} }, now, false},
-		"it is due later":             {func(l *look) { l.wake = now.Add(time.Millisecond) }, now, false},
+		"it is due in a moment":       {func(l *look) { l.wake = now.Add(blink) }, now, true},
+		"it is due later":             {func(l *look) { l.wake = now.Add(blink + time.Millisecond) }, now, false},
 		"others have waited for long": {func(*look) {}, now.Add(-turns), false},
 	} {
 		l := &look{Reconciler: &Reconciler{kit: reconcile.Kit{Now: func() time.Time { return now }}}, recorded: true, wake: now}

@@ -58,7 +58,7 @@ func (v *visit) ask(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := v.launch(ctx, want); err != nil {
+	if err := v.launch(ctx, want, gathers); err != nil {
 		return err
 	}
 	want.Key, want.Owner, want.Token = v.key(), v.owner(), token(v.server.Status.Launch)
@@ -72,6 +72,7 @@ func (v *visit) ask(ctx context.Context) error {
 	if err != nil {
 		if class := fault.ClassOf(err); class != fault.Unknown && fault.ReasonOf(err) != fault.ReasonPanic {
 			v.r.memory.refused(v.name)
+			v.r.launcher.refused(want.Token) // told for sure: nothing was made
 			v.leaveQueue()
 		} else if gathers && class == fault.Unknown {
 			v.r.launcher.again(plan.Key(v.key()))
@@ -82,10 +83,11 @@ func (v *visit) ask(ctx context.Context) error {
 	return nil
 }
 
-// launch makes sure that what is sent is durable first, where the object's own key is not enough for the cloud to know it again.
-func (v *visit) launch(ctx context.Context, want provider.Machine) error {
+// launch makes sure that what is sent is durable first, where the object's own key is not enough for the cloud to know it again, or where
+// another process could ask for the machine together with others, by their token.
+func (v *visit) launch(ctx context.Context, want provider.Machine, gathers bool) error {
 	was := v.server.Status.Launch
-	if was == nil && !v.seen.Can.Untokened || was != nil && was.Of == 1 && was.Shape == shapeOf(want) {
+	if was == nil && !v.seen.Can.Untokened && !gathers || was != nil && was.Of == 1 && was.Shape == shapeOf(want) {
 		return nil
 	}
 	v.launchAlone(want)

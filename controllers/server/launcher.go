@@ -238,6 +238,15 @@ func (l *launcher) again(key plan.Key) {
 	l.alone[key] = true
 }
 
+// refused notes that a launch for one made nothing: it may gather with others next time.
+func (l *launcher) refused(token string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if token != "" {
+		l.over(token)
+	}
+}
+
 // leave takes a member out that no longer wants a machine. It reports whether a call for it may be under way.
 func (l *launcher) leave(key plan.Key) bool {
 	l.mu.Lock()

@@ -121,7 +121,8 @@ func (v *visit) tellOmitted(id string) {
 }
 
 // recall finds out whether a launch that another process formed can be sent again: when all its members are recorded. Otherwise it was
-// never sent, or a member is gone since: then its machine is looked for, and the request forms anew when it is certainly not there.
+// never sent, or a member is gone since: then its machine is looked for, and the request forms anew when it is certainly not there. One
+// that was for this Server alone goes out alone again: together with others it would be another request, and make another machine.
 func (v *visit) recall(ctx context.Context) (broken bool, err error) {
 	l := v.server.Status.Launch
 	if l == nil || v.server.Status.ID != "" || v.r.launcher.knows(plan.Key(v.key()), l.Token) {
@@ -135,6 +136,7 @@ func (v *visit) recall(ctx context.Context) (broken bool, err error) {
 		return true, nil
 	}
 	if l.Of <= 1 {
+		v.r.launcher.again(plan.Key(v.key()))
 		return false, nil
 	}
 	servers := &v1alpha1.ServerList{}

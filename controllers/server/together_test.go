@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/keelway/keelway/api/v1alpha1"
+	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/provider"
 	"github.com/keelway/keelway/internal/provider/mem"
 )
@@ -205,6 +207,39 @@ func TestTogetherCrashes(t *testing.T) {
 		}
 	}
 	t.Logf("%d points", points)
+}
+
+// TestALoneLaunchStaysAlone: one whose machine another process asked for by itself asks again by itself, though others of its shape are
+// about to go out: together with them it would ask by another token, and get a second machine.
+func TestALoneLaunchStaysAlone(t *testing.T) {
+	c := newCrowd(t, 3, mem.Options{})
+	c.cloud.Inject(mem.Order{What: mem.Hidden, For: testSettle / 2})
+	answering := c.opener
+	c.opener = func(*v1alpha1.Provider) (provider.Provider, provider.Account, error) {
+		return provider.Guarded(mute{c.wide}, 50*time.Millisecond), provider.Account{ID: testAccount}, nil
+	}
+	c.boot(c.client)
+	all := c.names
+	c.names = all[:1]
+	for made := 0; made == 0; _, made = c.calls(mem.Create) {
+		c.walk()
+	}
+	c.opener, c.names = answering, all
+	c.boot(c.client)
+	c.settle("provisioned", provisioned)
+	c.sound(3)
+	if made := c.cloud.Report().Made; made != 3 {
+		t.Errorf("%d machines were made", made)
+	}
+	c.removeAll()
+}
+
+// mute makes machines by themselves, and nobody hears of it.
+type mute struct{ *mem.Wide }
+
+func (m mute) Create(ctx context.Context, want provider.Machine) (provider.Instance, error) {
+	_, err := m.Wide.Create(ctx, want)
+	return provider.Instance{}, errors.Join(err, fault.New(fault.Unknown, fault.ReasonOutcomeUnknown, "the process died before the reply came"))
 }
 
 // TestTogetherDeleted deletes a member at each step of the way: nothing of it is left, and the others come up.

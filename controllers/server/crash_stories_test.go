@@ -33,6 +33,16 @@ var stories = []story{
 	{title: "create three", servers: 3, machines: 1, before: nothing, tell: func(s *stage) bool {
 		return made(s) && s.each("up", 1)
 	}},
+	{title: "create one, then two", servers: 3, machines: 1, before: nothing, tell: func(s *stage) bool {
+		all := s.names
+		s.names = all[:1]
+		s.apply()
+		begun := s.until("in the making", func(*v1alpha1.Server) bool { return s.w.left().made > 0 })
+		s.names = all[1:]
+		s.apply()
+		s.names = all
+		return begun && s.until("up", provisioned) && s.each("up", 1)
+	}},
 	{title: "abort", servers: 1, machines: 1, before: nothing, tell: abort},
 	{title: "abort three", servers: 3, machines: 1, before: nothing, tell: abort},
 	{title: "resize", servers: 1, machines: 1, before: made, tell: func(s *stage) bool {

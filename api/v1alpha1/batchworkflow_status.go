@@ -49,6 +49,9 @@ type RunInfo struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Operations string `json:"operations,omitempty"`
+	// generation of the workflow when the operations were planned by which the run goes.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
 	// duration from start to end, for people; written when the run has ended.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32

@@ -62,6 +62,8 @@ const (
 	AnnotationRun = "keelway.dev/run"
 	// AnnotationEffect says what that run did to the object: Created, Updated, Replaced, Adopted, or Reverted once it was taken back.
 	AnnotationEffect = "keelway.dev/effect"
+	// AnnotationPlanned is the generation of the workflow whose operations that run went by when it ordered the object as it is.
+	AnnotationPlanned = "keelway.dev/planned"
 	// AnnotationPrevious holds the labels and the spec that an update replaced, as JSON, until another run changes the object.
 	AnnotationPrevious = "keelway.dev/previous"
 	// AnnotationUndo (Run) is the script that takes the effect of a command back.

@@ -57,6 +57,7 @@ func (w *Workflow) dress(child Child, l *saga.Ledger, i int, attempt int32) {
 		v1alpha1.AnnotationRun:     strconv.Itoa(int(l.Run)),
 		v1alpha1.AnnotationEffect:  EffectCreated,
 		v1alpha1.AnnotationAttempt: strconv.Itoa(int(attempt)),
+		v1alpha1.AnnotationPlanned: strconv.FormatInt(l.Generation, 10),
 	})
 	child.SetFinalizers([]string{v1alpha1.Finalizer})
 	child.SetNamespace(w.namespace)

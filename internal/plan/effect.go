@@ -72,7 +72,9 @@ func overwrite(live, wanted Child, effect string) error {
 		}
 		notes[v1alpha1.AnnotationEffect], notes[v1alpha1.AnnotationPrevious] = effect, before
 	}
-	notes[v1alpha1.AnnotationRun], notes[v1alpha1.AnnotationAttempt] = asked[v1alpha1.AnnotationRun], asked[v1alpha1.AnnotationAttempt]
+	for _, note := range []string{v1alpha1.AnnotationRun, v1alpha1.AnnotationAttempt, v1alpha1.AnnotationPlanned} {
+		notes[note] = asked[note]
+	}
 	live.SetAnnotations(notes)
 	labels := maps.Clone(live.GetLabels())
 	if labels == nil {

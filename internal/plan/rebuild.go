@@ -2,13 +2,12 @@ package plan
 
 import (
 	"fmt"
-	"slices"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/keelway/keelway/api/v1alpha1"
-	"github.com/keelway/keelway/internal/dag"
 	"github.com/keelway/keelway/internal/expr"
 	"github.com/keelway/keelway/internal/fault"
 	"github.com/keelway/keelway/internal/saga"
@@ -17,12 +16,14 @@ import (
 // Found is what is found of one instance's child after the workflow's ledger was lost.
 type Found struct {
 	Sight
-	Fresh bool // it has never been what was asked for, so nothing that needs its success was ever ordered
+	Fresh   bool  // it has never been what was asked for, so nothing that needs its success was ordered since it was
+	Planned int64 // the generation of the operations by which it was ordered as it is; 0: it does not say
 }
 
 // Find reads a child as Look does, and besides what tells of its past.
 func Find(child metav1.Object) Found {
 	f := Found{Sight: Look(child)}
+	f.Planned, _ = strconv.ParseInt(child.GetAnnotations()[v1alpha1.AnnotationPlanned], 10, 64)
 	switch c := child.(type) {
 	case *v1alpha1.Server:
 		f.Fresh = c.Status.ID == ""
@@ -55,10 +56,16 @@ func Rebuild(w *Workflow, told v1alpha1.BatchWorkflowStatus, found map[int]Found
 	for _, f := range found {
 		l.Run = max(l.Run, f.Run)
 	}
+	if told.Run != nil && told.Run.Number < l.Run { // the summary is of the run before: it says nothing of this one, but that it has begun
+		told, l.Started = v1alpha1.BatchWorkflowStatus{}, now.Unix()
+	}
 	for verb, value := range asked {
 		l.Handle(verb, clip(value, saga.MaxValue))
 	}
-	r := &rebuilding{w: w, l: l, found: found, certain: w.goesBy(told), passed: make([]bool, l.N()), barred: make([]bool, l.N()), outputs: make([]map[string]string, len(w.ops))}
+	r := &rebuilding{w: w, l: l, found: found, certain: w.goesBy(told), counts: told.Counts, passed: make([]bool, l.N()), barred: make([]bool, l.N()), outputs: make([]map[string]string, len(w.ops))}
+	if r.certain && told.Run != nil && told.Run.Generation > 0 { // a release before did not say
+		l.Generation, r.planned = told.Run.Generation, told.Run.Generation
+	}
 	r.prove()
 	r.bar()
 	if err := r.place(told, now.Unix()); err != nil {
@@ -74,58 +81,11 @@ type rebuilding struct {
 	found   map[int]Found
 	passed  []bool              // by instance: something that needs its success was ordered, so it had it
 	outputs []map[string]string // by operation; nil: not asked for, or not known
-	certain bool                // what ran is what is written now
-	barred  []bool              // by instance: something that it needs has never succeeded, so it was never ordered
+	certain bool                // the run went by the operations as they are written now
+	counts  *v1alpha1.WorkflowCounts
+	planned int64  // since this generation; 0: not known, or it did not
+	barred  []bool // by instance: something that it needs has never succeeded, so it was never ordered
 }
-
-// prove goes from what is found to what must have succeeded before it: a Hard predecessor's success is durable before its
-// dependent's effect.
-func (r *rebuilding) prove() {
-	for _, k32 := range slices.Backward(r.w.graph.Order()) {
-		op := &r.w.ops[k32]
-		any := false
-		for n := range op.count {
-			i := op.first + n
-			if f := r.found[i]; !r.passed[i] && (!f.Exists || f.Run != r.l.Run) {
-				continue
-			}
-			any = true
-			for _, edge := range op.joins {
-				if !edge.soft && edge.partner[n] >= 0 {
-					r.passed[edge.partner[n]] = true
-				}
-			}
-		}
-		for _, arc := range r.w.graph.Preds(int(k32)) {
-			if any && !arc.Soft && !arc.Same {
-				before := &r.w.ops[arc.Op]
-				for i := before.first; i < before.first+before.count; i++ {
-					r.passed[i] = true
-				}
-			}
-		}
-	}
-}
-
-// bar goes the other way: what needs the success of something that never had it was never ordered, nor what has no partner. In a
-// later run it may have been ordered in an earlier one.
-func (r *rebuilding) bar() {
-	open := make([]bool, len(r.w.ops)) // by operation: an instance of it has never succeeded
-	for _, k := range r.w.graph.Order() {
-		op := &r.w.ops[k]
-		all := slices.ContainsFunc(r.w.graph.Preds(int(k)), func(arc dag.Arc) bool { return !arc.Soft && !arc.Same && open[arc.Op] })
-		for n := range op.count {
-			i := op.first + n
-			r.barred[i] = !r.found[i].Exists && !r.passed[i] && (all || slices.ContainsFunc(op.joins, func(edge join) bool {
-				p := int(edge.partner[n])
-				return p < 0 || !edge.soft && (r.barred[p] || r.fresh(p))
-			}))
-			open[k] = open[k] || r.barred[i] || r.fresh(i)
-		}
-	}
-}
-
-func (r *rebuilding) fresh(i int) bool { return r.found[i].Fresh && r.l.Run == 1 }
 
 // Lost reports whether the run's ledger was lost and could not be rebuilt without gaps.
 func Lost(l *saga.Ledger) bool { return l.Cause.Reason == string(fault.ReasonCheckpointLost) }
@@ -242,7 +202,7 @@ func (r *rebuilding) onTheWay(i int) saga.Phase {
 	switch f := r.found[i]; {
 	case f.Exists && f.Deleting: // by another hand, or by an undo that nobody could tell of any more
 		return saga.Unknown
-	case r.passed[i] && r.doubtful(i), r.valueless(i):
+	case r.valueless(i):
 		return saga.Unknown
 	case f.Exists && f.Ready, r.passed[i]:
 		return saga.Succeeded
@@ -292,7 +252,7 @@ func (r *rebuilding) over(i int, run saga.RunPhase) saga.Phase {
 		return saga.Irreversible
 	case back:
 		return saga.Undone
-	case run == saga.RunSucceeded && !r.mayFail(i):
+	case run == saga.RunSucceeded && r.certain && !r.mayFail(i):
 		return saga.Succeeded
 	}
 	return saga.Unknown
@@ -307,14 +267,6 @@ func stood(f Found) saga.Phase {
 		return saga.Failed
 	}
 	return saga.Unknown
-}
-
-// mayFail reports whether a run succeeds without an instance: its failure is ignored, or it needs something of which that holds.
-func (r *rebuilding) mayFail(i int) bool {
-	op := &r.w.ops[r.l.OpOf(i)]
-	return op.policy == v1alpha1.FailureIgnore || op.when != nil || len(op.DependsOn) > 0 && slices.ContainsFunc(r.w.ops, func(o operation) bool {
-		return o.policy == v1alpha1.FailureIgnore
-	})
 }
 
 // why says why nothing better is known of an instance, or in its child's own words what is.

@@ -20,12 +20,6 @@ func (w *Workflow) goesBy(told v1alpha1.BatchWorkflowStatus) bool {
 	return told.Run == nil || told.Run.Operations == "" || told.Run.Operations == fmt.Sprintf("%x", w.hash) // a release before did not say
 }
 
-// doubtful reports whether an instance may have been edited since it was done, and nothing is left that tells.
-func (r *rebuilding) doubtful(i int) bool {
-	op := &r.w.ops[r.l.OpOf(i)]
-	return !r.certain && !r.found[i].Exists && (op.child == KindRun || op.Power != nil)
-}
-
 // valueless reports whether a Run is there that has succeeded, and a value that it needs is not known any more: what puts it out is not
 // ready, as when it was edited and is being changed. Whether it ran with the value as it will be is not known.
 func (r *rebuilding) valueless(i int) bool {
@@ -56,9 +50,10 @@ func (r *rebuilding) recognise(i int) error {
 	return r.l.Recognise(i, form)
 }
 
-// lost reports whether a command has succeeded of which nobody knows any more what it was: the ledger was lost, and its Run is gone.
+// lost reports whether a command may have run of which nobody knows any more what it was: the ledger was lost, and its Run is gone.
 func (f *forecaster) lost(op *operation, i int, sight Sight) bool {
-	return op.Command != nil && !sight.Exists && f.former.Standing(i) == saga.Succeeded && f.former.Form(i) == saga.Form{} && f.former.Phases[i] != saga.Undone
+	standing := f.former.Standing(i)
+	return op.Command != nil && !sight.Exists && (standing == saga.Succeeded || standing == saga.Unknown) && f.former.Form(i) == saga.Form{} && f.former.Phases[i] != saga.Undone
 }
 
 // doubt is the fate of such a command: a person looks, unless the command itself says that it may be done again.

@@ -161,3 +161,57 @@ func TestRebuildOfARunThatIsOver(t *testing.T) {
 		t.Errorf("the run is %s, and the edit counts as begun: %t (%v)", l.Phase, compiled.Fits(l), err)
 	}
 }
+
+// TestRebuildAfterAnEditInMidRun: what was done before an edit of the run, and is kept, proves nothing of what it needs since: neither an
+// approval that nobody gave, nor a pause that nobody made, nor a server that nobody ordered.
+func TestRebuildAfterAnEditInMidRun(t *testing.T) {
+	const spec = `operations:
+- {name: use, type: ServerBatch, serverBatch: {count: 1, template: {spec: {providerRef: {name: p}}}}}
+- {name: slow, type: ServerBatch, serverBatch: {count: 1, template: {spec: {providerRef: {name: p}}}}}
+- {name: last, type: ServerBatch, dependsOn: [{operation: slow}], serverBatch: {count: 1, template: {spec: {providerRef: {name: p}}}}}
+`
+	first := func(op string) string {
+		return replace(spec, "{name: use,", "{name: use, dependsOn: [{operation: first}],") + "- {name: first, dependsOn: [{operation: slow}], " + op + "}\n"
+	}
+	for name, c := range map[string]struct{ op, is, lost string }{
+		"an approval": {"type: Approval, approval: {}", "Pending", "Cancelled"},
+		"a pause":     {"type: Wait, wait: {duration: 1h}", "Running", "Unknown"},
+		"a server":    {"type: ServerBatch, serverBatch: {count: 1, template: {spec: {providerRef: {name: p}}}}", "Running", "Unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newYard(t, spec)
+			y.holds["slow/0"] = true
+			y.holds["first/0"] = true
+			y.run().want("run 1 Running: use/0 Succeeded, slow/0 Running, last/0 Pending")
+			y.apply(first(c.op)).free("slow/0")
+			for n := 0; n < 20 && (y.l.N() < 4 || y.l.Phases[3].String() != c.is || y.l.Phases[2] != saga.Succeeded); n++ {
+				y.look()
+			}
+			y.want("run 1 Running: use/0 Succeeded, slow/0 Succeeded, last/0 Succeeded, first/0 " + c.is)
+			for name, kid := range y.kids {
+				if nameOf(kid) == "first/0" {
+					delete(y.kids, name)
+				}
+			}
+			y.lose().want("run 1 Running: use/0 Succeeded, slow/0 Succeeded, last/0 Succeeded, first/0 " + c.lost)
+		})
+	}
+}
+
+// TestRebuildRepeatsNoUnknownCommand: a command of which nobody knows whether it ran is not run because its operation is edited.
+func TestRebuildRepeatsNoUnknownCommand(t *testing.T) {
+	const spec = `operations:
+- {name: seed, type: Command, command: {script: "true", target: {server: s}}}
+- {name: base, type: ServerBatch, onFailure: Continue, serverBatch: {count: 1, template: {spec: {providerRef: {name: p}}}}}
+`
+	y := newYard(t, spec)
+	y.fails["base/0"] = true
+	y.run().want("run 1 Failed: seed/0 Succeeded, base/0 Failed")
+	delete(y.kids, y.kid("seed/0").GetName())
+	delete(y.fails, "base/0")
+	y.answer(y.kid("base/0"))
+	y.lose().want("run 1 Failed: seed/0 Unknown, base/0 Succeeded")
+	y.apply(replace(spec, `"true"`, `"false"`)).run().doing().want("run 2 Failed: seed/0 Unknown, base/0 Succeeded")
+	y.asked = Requests{v1alpha1.VerbRetry: "seed@1"}
+	y.run().doing("Ensure seed/0").want("run 2 Succeeded: seed/0 Succeeded, base/0 Succeeded")
+}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -27,8 +28,12 @@ const shop = `operations:
 // TestRebuild: a lost ledger is made anew from what the children and the summary tell, and from nothing else.
 func TestRebuild(t *testing.T) {
 	is := func(change func(*Found)) Found {
-		f := Found{Sight: Sight{Exists: true, UID: "u", Asked: 1, Answered: 1, Run: 1}}
+		f := Found{Sight: Sight{Exists: true, UID: "u", Asked: 1, Answered: 1, Run: 1}, Planned: 1}
 		change(&f)
+		return f
+	}
+	planned := func(generation int64, f Found) Found {
+		f.Planned = generation
 		return f
 	}
 	ready, leaves := is(func(f *Found) { f.Ready = true }), is(func(f *Found) { f.Deleting = true })
@@ -40,35 +45,50 @@ func TestRebuild(t *testing.T) {
 		found  map[string]Found
 		want   string // phases of base, pause, more, last, log
 		run    saga.RunPhase
+		by     int64 // the generation whose operations the run goes by; 0: the first
 	}{
 		"it goes forward": {"what is there goes on, what needs it never ran, and the rest is not known", v1alpha1.WorkflowRunning,
-			map[string]Found{"base/0": ready, "more/0": fresh}, "Succeeded Unknown Running Pending Unknown", saga.RunRunning},
+			map[string]Found{"base/0": ready, "more/0": fresh}, "Succeeded Unknown Running Pending Unknown", saga.RunRunning, 0},
 		"a child that was ready once": {"what needs it may have run and vanished", v1alpha1.WorkflowRunning,
-			map[string]Found{"base/0": ready, "more/0": works}, "Succeeded Unknown Running Unknown Unknown", saga.RunRunning},
+			map[string]Found{"base/0": ready, "more/0": works}, "Succeeded Unknown Running Unknown Unknown", saga.RunRunning, 0},
 		"a child whose predecessor is gone": {"it was ordered, so what it needs had succeeded: that one is not made again", v1alpha1.WorkflowRunning,
-			map[string]Found{"last/0": fresh}, "Succeeded Unknown Succeeded Running Unknown", saga.RunRunning},
+			map[string]Found{"last/0": fresh}, "Succeeded Unknown Succeeded Running Unknown", saga.RunRunning, 0},
+		"a child from before an edit": {"what it needed then may have been something else: nothing is known of what it needs now", v1alpha1.WorkflowRunning,
+			map[string]Found{"last/0": ready, "base/0": fresh}, "Running Unknown Unknown Succeeded Unknown", saga.RunRunning, 2},
+		"a child that was ordered after an edit": {"what it needs had succeeded; what that needs may not have, for it may have been kept from before", v1alpha1.WorkflowRunning,
+			map[string]Found{"last/0": planned(2, fresh)}, "Unknown Unknown Succeeded Running Unknown", saga.RunRunning, 2},
+		"two that were ordered after an edit": {"", v1alpha1.WorkflowRunning,
+			map[string]Found{"last/0": planned(2, fresh), "more/0": planned(2, works)}, "Succeeded Unknown Succeeded Running Unknown", saga.RunRunning, 2},
+		"one that was never ready, after an edit": {"what needs it now may have run before it did", v1alpha1.WorkflowRunning,
+			map[string]Found{"base/0": planned(2, fresh)}, "Running Unknown Unknown Unknown Unknown", saga.RunRunning, 2},
+		"nobody says by which operations": {"a release before did not", v1alpha1.WorkflowRunning,
+			map[string]Found{"last/0": planned(0, fresh)}, "Unknown Unknown Unknown Running Unknown", saga.RunRunning, -1},
+		"it had failed, after an edit": {"a child from before proves nothing", v1alpha1.WorkflowFailed,
+			map[string]Found{"last/0": ready}, "Unknown Unknown Unknown Succeeded Unknown", saga.RunFailed, 2},
+		"a summary of the run before": {"that one had succeeded, this one is under way", v1alpha1.WorkflowSucceeded,
+			map[string]Found{"last/0": is(func(f *Found) { f.Run, f.Fresh = 2, true })}, "Unknown Unknown Unknown Running Unknown", saga.RunRunning, 0},
 		"a Soft edge proves nothing": {"the pause may have failed", v1alpha1.WorkflowRunning,
-			map[string]Found{"base/0": fresh, "log/0": ready}, "Running Unknown Pending Pending Succeeded", saga.RunRunning},
+			map[string]Found{"base/0": fresh, "log/0": ready}, "Running Unknown Pending Pending Succeeded", saga.RunRunning, 0},
 		"a child that goes": {"who deleted it, and why, is not known: it is not made again", v1alpha1.WorkflowRunning,
-			map[string]Found{"base/0": leaves}, "Unknown Unknown Unknown Unknown Unknown", saga.RunRunning},
+			map[string]Found{"base/0": leaves}, "Unknown Unknown Unknown Unknown Unknown", saga.RunRunning, 0},
 		"suspended": {"as it goes forward", v1alpha1.WorkflowSuspended,
-			map[string]Found{"base/0": fresh}, "Running Unknown Pending Pending Unknown", saga.RunRunning},
+			map[string]Found{"base/0": fresh}, "Running Unknown Pending Pending Unknown", saga.RunRunning, 0},
 		"it is undone": {"what goes is undone, what stands will be, and what is not there is confirmed to be gone", v1alpha1.WorkflowUndoing,
-			map[string]Found{"base/0": ready, "more/0": leaves}, "Succeeded Unknown Undoing Unknown Unknown", saga.RunUndoing},
+			map[string]Found{"base/0": ready, "more/0": leaves}, "Succeeded Unknown Undoing Unknown Unknown", saga.RunUndoing, 0},
 		"it had succeeded": {"so all of it had, also what vanished since", v1alpha1.WorkflowSucceeded,
-			map[string]Found{"base/0": ready, "more/0": stalled}, "Succeeded Succeeded Succeeded Succeeded Succeeded", saga.RunSucceeded},
+			map[string]Found{"base/0": ready, "more/0": stalled}, "Succeeded Succeeded Succeeded Succeeded Succeeded", saga.RunSucceeded, 0},
 		"it had failed": {"what stalled had failed; nothing is ordered by itself", v1alpha1.WorkflowFailed,
-			map[string]Found{"base/0": ready, "more/0": stalled}, "Succeeded Unknown Failed Unknown Unknown", saga.RunFailed},
+			map[string]Found{"base/0": ready, "more/0": stalled}, "Succeeded Unknown Failed Unknown Unknown", saga.RunFailed, 0},
 		"it was cancelled": {"what is there and not ready was cancelled", v1alpha1.WorkflowCancelled,
-			map[string]Found{"base/0": fresh}, "Cancelled Unknown Omitted Omitted Unknown", saga.RunCancelled},
+			map[string]Found{"base/0": fresh}, "Cancelled Unknown Omitted Omitted Unknown", saga.RunCancelled, 0},
 		"it was rolled back": {"what is there was to be kept; a command may have run", v1alpha1.WorkflowRolledBack,
-			map[string]Found{"base/0": ready}, "Succeeded Undone Undone Undone Irreversible", saga.RunRolledBack},
+			map[string]Found{"base/0": ready}, "Succeeded Undone Undone Undone Irreversible", saga.RunRolledBack, 0},
 		"its undoing had failed": {"what is there is left over", v1alpha1.WorkflowRollbackFailed,
-			map[string]Found{"base/0": stalled}, "UndoFailed Undone Undone Undone Irreversible", saga.RunRollbackFailed},
+			map[string]Found{"base/0": stalled}, "UndoFailed Undone Undone Undone Irreversible", saga.RunRollbackFailed, 0},
 		"its undoing was blocked": {"what is there is protected", v1alpha1.WorkflowRollbackBlocked,
-			map[string]Found{"base/0": ready}, "UndoFailed Undone Undone Undone Irreversible", saga.RunRollbackBlocked},
+			map[string]Found{"base/0": ready}, "UndoFailed Undone Undone Undone Irreversible", saga.RunRollbackBlocked, 0},
 		"its undoing had failed, and an earlier run's child is there": {"that was not this run's to undo", v1alpha1.WorkflowRollbackFailed,
-			map[string]Found{"base/0": is(func(f *Found) { f.Ready, f.Run = true, 0 }), "more/0": stalled}, "Succeeded Undone UndoFailed Undone Irreversible", saga.RunRollbackFailed},
+			map[string]Found{"base/0": is(func(f *Found) { f.Ready, f.Run = true, 0 }), "more/0": stalled}, "Succeeded Undone UndoFailed Undone Irreversible", saga.RunRollbackFailed, 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +98,7 @@ func TestRebuild(t *testing.T) {
 				found[s.instance(instance)] = f
 			}
 			began := metav1.NewTime(s.begun)
-			told := v1alpha1.BatchWorkflowStatus{Phase: c.told, Run: &v1alpha1.RunInfo{Number: 1, StartedAt: &began}}
+			told := v1alpha1.BatchWorkflowStatus{Phase: c.told, ObservedGeneration: 1, Run: &v1alpha1.RunInfo{Number: 1, StartedAt: &began, Generation: cmp.Or(c.by, 1)}}
 			l, err := Rebuild(s.w, told, found, Requests{"retry": "all@7"}, s.begun.Add(time.Minute))
 			if err != nil {
 				t.Fatal(err)
@@ -90,7 +110,7 @@ func TestRebuild(t *testing.T) {
 			if got := strings.Join(phases, " "); got != c.want || l.Phase != c.run {
 				t.Errorf("%s:\n got %s, %s\nwant %s, %s", c.reason, got, l.Phase, c.want, c.run)
 			}
-			if l.Handled["retry"] != "all@7" || l.Started != s.begun.Unix() {
+			if l.Handled["retry"] != "all@7" || l.Run == 1 && l.Started != s.begun.Unix() {
 				t.Errorf("handled %v, started %d", l.Handled, l.Started)
 			}
 			if err := l.Check(); err != nil {
@@ -145,7 +165,10 @@ func TestRebuildProperty(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told := v1alpha1.BatchWorkflowStatus{Phase: rapid.SampledFrom(phases).Draw(t, "phase")}
+		told := v1alpha1.BatchWorkflowStatus{Phase: rapid.SampledFrom(phases).Draw(t, "phase"), ObservedGeneration: int64(rapid.IntRange(0, 1).Draw(t, "observed"))}
+		if rapid.Bool().Draw(t, "told of the run") {
+			told.Run = &v1alpha1.RunInfo{Number: 1, Generation: int64(rapid.IntRange(0, 2).Draw(t, "by"))}
+		}
 		found, sights := map[int]Found{}, Sights{}
 		for i, name := range w.names {
 			if name == "" || rapid.Bool().Draw(t, "absent") {
@@ -153,6 +176,7 @@ func TestRebuildProperty(t *testing.T) {
 			}
 			f := Found{Sight: Sight{Exists: true, UID: "u", Asked: int32(rapid.IntRange(1, 70_000).Draw(t, "asked")), Run: int32(rapid.IntRange(0, 2).Draw(t, "run"))}}
 			f.Deleting, f.Ready, f.Stalled = rapid.Bool().Draw(t, "deleting"), rapid.Bool().Draw(t, "ready"), rapid.Bool().Draw(t, "stalled")
+			f.Planned = int64(rapid.IntRange(0, 2).Draw(t, "planned"))
 			f.Fresh, f.Answered, f.Reason = !f.Ready && rapid.Bool().Draw(t, "fresh"), f.Asked, "QuotaExceeded"
 			found[i], sights[i] = f, f.Sight
 		}

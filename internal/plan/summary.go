@@ -124,7 +124,7 @@ func (w *Workflow) runInfo(l *saga.Ledger) *v1alpha1.RunInfo {
 	if counts := l.Counts(); w.gate.Shut() && l.Run == 1 && counts[saga.Pending] == counts.Total() {
 		return nil
 	}
-	info := &v1alpha1.RunInfo{Number: l.Run, StartedAt: unixTime(l.Started), FinishedAt: unixTime(l.Finished), Operations: fmt.Sprintf("%x", l.SpecHash)}
+	info := &v1alpha1.RunInfo{Number: l.Run, StartedAt: unixTime(l.Started), FinishedAt: unixTime(l.Finished), Operations: fmt.Sprintf("%x", l.SpecHash), Generation: l.Generation}
 	if l.Finished > 0 {
 		info.Duration = (time.Duration(l.Finished-l.Started) * time.Second).String()
 	}

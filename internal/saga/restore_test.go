@@ -24,3 +24,15 @@ func TestRestore(t *testing.T) {
 		t.Errorf("the run is %s since %d", l.Phase, l.Finished)
 	}
 }
+
+// TestAgainAfterALoss: what an earlier run ordered, and went on when its ledger was lost, waits for its turn when somebody asks for another
+// try of it, and for nobody's word.
+func TestAgainAfterALoss(t *testing.T) {
+	l := mustNew(t, Op{Name: "a", Count: 1})
+	must(t, l.Restore(0, Running, 1, 0, start, "", ""))
+	must(t, l.Settle(0, Failed, start+1, "QuotaExceeded", "no"))
+	must(t, l.Again(0))
+	if l.Asked(0) {
+		t.Error("it waits for somebody's word")
+	}
+}

@@ -176,8 +176,11 @@ func (l *Ledger) Again(i int) error {
 	}
 	l.move(i, to)
 	l.Tries[i], l.Ends[i] = 0, None
+	if to == Pending && !l.Marks[i].Has(Touched) { // it waits for nobody's word: see Asked
+		l.Starts[i] = None
+	}
 	if to == Pending && !l.Ordered(i) {
-		l.Reasons[i], l.Starts[i] = 0, None
+		l.Reasons[i] = 0
 	}
 	if c, op := &l.counts[l.opOf[i]], &l.Ops[l.opOf[i]]; c[Failed]+c[Unknown] == 0 {
 		l.tell(op, "", "")

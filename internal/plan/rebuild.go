@@ -240,7 +240,7 @@ func (r *rebuilding) over(i int, run saga.RunPhase) saga.Phase {
 		return saga.Succeeded
 	case f.Exists && run == saga.RunCancelled && !f.Ready:
 		return saga.Cancelled
-	case f.Ready && r.l.Ops[r.l.OpOf(i)].Child == KindRun && r.differs(i): // the run had not come to it
+	case f.Ready && r.differs(i): // the run had not come to it, or had put it back
 		return saga.Unknown
 	case f.Exists:
 		return stood(f)

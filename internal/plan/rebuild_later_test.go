@@ -215,3 +215,42 @@ func TestRebuildRepeatsNoUnknownCommand(t *testing.T) {
 	y.asked = Requests{v1alpha1.VerbRetry: "seed@1"}
 	y.run().doing("Ensure seed/0").want("run 2 Succeeded: seed/0 Succeeded, base/0 Succeeded")
 }
+
+// TestRebuildOfWhatARunHadNotComeTo: what stands as it was before is not what a run that is over wanted.
+func TestRebuildOfWhatARunHadNotComeTo(t *testing.T) {
+	edited := strings.NewReplacer("onFailure: Rollback", "onFailure: Fail", "count: 2", "count: 3", `version: "3"`, `version: "4"`).Replace(laterRun)
+	y := newYard(t, laterRun).run()
+	y.fails["base/2"] = true
+	y.apply(edited).run().want("run 2 Failed: base/0 Succeeded, base/1 Succeeded, base/2 Failed, etcd/etcd Omitted, last/0 Succeeded")
+	y.lose().want("run 2 Failed: base/0 Succeeded, base/1 Succeeded, base/2 Failed, etcd/etcd Unknown, last/0 Succeeded")
+	delete(y.fails, "base/2")
+	y.asked = Requests{v1alpha1.VerbRetry: "all@1"}
+	y.run().want("run 2 Succeeded: base/0 Succeeded, base/1 Succeeded, base/2 Succeeded, etcd/etcd Succeeded, last/0 Succeeded")
+}
+
+// TestRecoverOfAListOfAList: what an output lists that itself consists of what another one lists is read from the children one after the
+// other: the name of what stands for servers that nobody knows yet lists nothing.
+func TestRecoverOfAListOfAList(t *testing.T) {
+	y := newYard(t, `operations:
+- {name: third, type: ServerBatch, dependsOn: [{operation: second}], serverBatch: {forEachFrom: "${operations.second.outputs.names}", template: {spec: {providerRef: {name: p}}}}}
+- {name: second, type: ServerBatch, dependsOn: [{operation: first}], serverBatch: {forEachFrom: "${operations.first.outputs.names}", template: {spec: {providerRef: {name: p}}}}}
+- {name: first, type: ServerBatch, serverBatch: {count: 2, template: {spec: {providerRef: {name: p}}}}}
+`).run()
+	want := map[string]bool{}
+	for name := range y.kids {
+		want[name] = true
+	}
+	var kids []Child
+	for _, kid := range y.kids {
+		kids = append(kids, kid)
+	}
+	w := y.compiled().Recover(kids)
+	if len(w.names) != len(want) || len(want) != 6 {
+		t.Fatalf("%d instances of %d children", len(w.names), len(want))
+	}
+	for _, name := range w.names {
+		if !want[name] {
+			t.Errorf("%s is no child", name)
+		}
+	}
+}

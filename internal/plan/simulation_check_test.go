@@ -24,8 +24,9 @@ type checks struct {
 	rests     [][]int  // by instance: what depends on it, directly or not
 	succeeded []bool   // by instance: its success was durable at some time
 	finished  []bool
-	limits    []int           // by instance: the limit in force when it was started
-	foretold  map[string]Deed // by name of the child: what the plan says by which the run goes on; nil: there is none
+	limits    []int            // by instance: the limit in force when it was started
+	kept      map[leftKey]bool // what this run had ordered before its operations were edited: the plan is another one since
+	foretold  map[string]Deed  // by name of the child: what the plan says by which the run goes on; nil: there is none
 }
 
 func (c *checks) fail(format string, args ...any) error {

@@ -184,12 +184,14 @@ func (c *checks) replanned(old, read *saga.Ledger) {
 	} else {
 		c.w.visited.see("planned anew under a run")
 	}
+	c.kept = map[leftKey]bool{}
 	if read.Run != old.Run && read.Run != old.Run+1 {
 		c.fail("I4: run %d follows run %d", read.Run, old.Run)
 	}
 	rows := map[leftKey]int{}
 	for i := range read.N() {
-		rows[leftKey{read.Ops[read.OpOf(i)].Name, read.Key(i)}] = i
+		name := leftKey{read.Ops[read.OpOf(i)].Name, read.Key(i)}
+		rows[name], c.kept[name] = i, read.Marks[i].Has(saga.Touched)
 	}
 	left := map[leftKey]bool{}
 	for _, of := range read.Left {

@@ -38,8 +38,11 @@ func (c *checks) learn(l *saga.Ledger) {
 		for _, p := range l.Ops[c.opOf[i]].Preds {
 			op := &l.Ops[p.Op]
 			for j := int(op.First); j < int(op.First+op.Count); j++ {
-				if !p.Same || l.Key(i) == l.Key(j) {
+				switch {
+				case !p.Same || l.Key(i) == l.Key(j):
 					c.needs[i] = append(c.needs[i], need{j, p.Soft})
+					direct[j] = append(direct[j], i)
+				case strings.HasSuffix(l.Key(i), saga.KeyOpen): // it stands for any of them, and what rests on it for what would
 					direct[j] = append(direct[j], i)
 				}
 			}

@@ -288,7 +288,7 @@ func (w *Workflow) Recover(children []Child) *Workflow {
 		}
 		spans := w.spanned
 		for k := range w.ops {
-			if op := &w.ops[k]; op.spans() && op.open {
+			if op := &w.ops[k]; op.spans() && op.open && !w.ops[w.index[op.source.Operation]].open { // what stands for servers that nobody knows yet has a name, too
 				spans = with(spans, op.Name, spanOf(w.collect(w.index[op.source.Operation], sights)[op.source.Output]))
 			}
 		}

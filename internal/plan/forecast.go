@@ -307,6 +307,9 @@ func (f *forecaster) change(k, n int, sight Sight) Deed {
 	if f.w.ops[k].child != "" && !sight.Exists {
 		return DeedCreate
 	}
+	if sight.Deleting { // it is on its way out, and another one of its name is made
+		return DeedReplace
+	}
 	if f.w.renews(k, n, sight) {
 		return DeedReplace
 	}
@@ -329,7 +332,8 @@ func (w *Workflow) stranded(child Child, fates []Fate, sights Sights) (wholly, p
 		goes := ok && i < len(fates) && fates[i].Do == DeedReplace
 		if goes {
 			k := w.operationOf(i)
-			goes = w.replaces(k, i-w.ops[k].first, sights[int(fates[i].former)])
+			sight := sights[int(fates[i].former)]
+			goes = sight.Deleting || w.replaces(k, i-w.ops[k].first, sight)
 		}
 		wholly, partly = wholly && goes, partly || goes
 	}

@@ -204,7 +204,7 @@ func (r *rebuilding) onTheWay(i int) saga.Phase {
 		return saga.Unknown
 	case r.valueless(i):
 		return saga.Unknown
-	case f.Exists && f.Ready, r.passed[i]:
+	case f.Exists && f.Ready, r.passed[i] && !r.skippable(i):
 		return saga.Succeeded
 	case f.Exists:
 		return saga.Running
@@ -244,7 +244,7 @@ func (r *rebuilding) over(i int, run saga.RunPhase) saga.Phase {
 		return saga.Unknown
 	case f.Exists:
 		return stood(f)
-	case r.passed[i] && !back:
+	case r.passed[i] && !back && !r.skippable(i):
 		return saga.Succeeded
 	case r.barred[i]:
 		return saga.Omitted

@@ -254,3 +254,15 @@ func TestRecoverOfAListOfAList(t *testing.T) {
 		}
 	}
 }
+
+// TestRebuildOfWhatMayHaveBeenSkipped: what needs an operation with a condition runs after its success, and after it was skipped as well.
+func TestRebuildOfWhatMayHaveBeenSkipped(t *testing.T) {
+	y := newYard(t, `operations:
+- {name: base, type: ServerBatch, serverBatch: {count: 1, template: {spec: {providerRef: {name: p}}}}}
+- {name: maybe, type: Command, dependsOn: [{operation: base}], when: "operations.base.failed > 0", command: {script: "true", target: {server: s}}}
+- {name: last, type: ServerBatch, dependsOn: [{operation: maybe}], serverBatch: {count: 1, template: {spec: {providerRef: {name: p}}}}}
+`)
+	y.holds["last/0"] = true
+	y.run().want("run 1 Running: base/0 Succeeded, maybe/0 Skipped, last/0 Running")
+	y.lose().want("run 1 Running: base/0 Succeeded, maybe/0 Unknown, last/0 Running")
+}

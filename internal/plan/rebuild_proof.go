@@ -69,6 +69,21 @@ func (r *rebuilding) bar() {
 	}
 }
 
+// skippable reports whether an operation may have been skipped by its own condition, which is as good as its success for what needs it:
+// nothing of it is there.
+func (r *rebuilding) skippable(i int) bool {
+	op := &r.w.ops[r.l.OpOf(i)]
+	if op.when == nil {
+		return false
+	}
+	for n := range op.count {
+		if r.found[op.first+n].Exists {
+			return false
+		}
+	}
+	return true
+}
+
 // mayFail reports whether the run that has succeeded may have done so without an instance: it was skipped, its failure was ignored, or it
 // was omitted because of another one or for want of a partner.
 func (r *rebuilding) mayFail(i int) bool {

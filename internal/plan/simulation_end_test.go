@@ -167,11 +167,19 @@ func (c *checks) waitsForEver(h *history) bool {
 	switch c.w.durable.Phases[h.place] {
 	case saga.Running:
 		return true
-	case saga.Undoing: // another hand deletes it while something is on it; or a Run on it, which this run does not undo, was on its way out before, and cannot go
-		return c.w.leaf(h).vanished > 0 || slices.ContainsFunc(c.w.children, func(user *history) bool {
-			run, ok := user.live().(*v1alpha1.Run)
-			undone := user.place >= 0 && user.place < c.w.durable.N() && c.w.durable.Phases[user.place] == saga.Undoing
-			return ok && run.Spec.Target != nil && run.Spec.Target.ServerRef.Name == h.name && run.DeletionTimestamp != nil && c.w.leaf(user).stuck && !undone
+	case saga.Undoing: // another hand deletes it while something is on it; or a Run on it was on its way out before, and cannot go. This run does not undo either.
+		return slices.ContainsFunc(c.w.children, func(user *history) bool {
+			if user.place >= 0 && user.place < c.w.durable.N() && c.w.durable.Phases[user.place] == saga.Undoing {
+				return false
+			}
+			switch on := user.live().(type) {
+			case *v1alpha1.TaskService:
+				return c.w.leaf(h).vanished > 0 && slices.Contains(on.Spec.Servers.Names, h.name)
+			case *v1alpha1.Run:
+				there := on.Spec.Target != nil && on.Spec.Target.ServerRef.Name == h.name
+				return there && (c.w.leaf(h).vanished > 0 || on.DeletionTimestamp != nil && c.w.leaf(user).stuck)
+			}
+			return false
 		})
 	}
 	return false

@@ -71,7 +71,6 @@ func (c *checks) rebuiltRow(was, read *saga.Ledger, row, i int) {
 		c.w.visited.see("rebuilt and to be changed")
 	case to == saga.Pending && from != saga.Pending && (was.Ordered(row) || from == saga.Succeeded || from == saga.Skipped || h.live() != nil):
 		c.fail("I4: instance %d was %s after %d attempts, and is said to be %s", i, from, was.Attempts[row], to)
-	case read.Run < was.Run: // nothing came of that run but what has no child: it begins once more
 	case to == saga.Succeeded && from != saga.Succeeded && from != saga.Skipped && !h.wasReady():
 		c.fail("I4: instance %d was %s, its child was never ready, and it is said to have %s", i, from, to)
 	case to == saga.Undone && h.live() != nil:

@@ -66,9 +66,6 @@ func (c *checks) foreseen(o *operator, name string, deeds ...Deed) {
 	switch {
 	case c.foretold == nil || !known || o.version != c.w.checkpoint.version || c.w.durable.Phase != saga.RunRunning:
 	case h != nil && c.w.leaf(h).vanished+c.w.leaf(h).stale > 0:
-	case h != nil && said == DeedLeave && c.w.operation(h.operation) != nil && c.w.operation(h.operation).ServerBatch != nil && c.w.operation(h.operation).ServerBatch.ForEachFrom != "":
-		// whether it is listed was not known when the plan was made
-	case h != nil && said == DeedUpdate && slices.Contains(deeds, DeedCreate) && c.w.leaf(h).takes > 0: // it was on its way out when the plan was made
 	case !slices.Contains(deeds, said):
 		c.fail("I20: something is done to %s that the approved plan did not say: it said %s: %s", name, said, c.describe())
 	default:
@@ -89,7 +86,7 @@ func (c *checks) powers(w *Workflow, l *saga.Ledger) {
 	}
 	for server, all := range by {
 		h := c.childOf(server)
-		if h == nil || len(all) > 1 || h.live() == nil || h.live().GetDeletionTimestamp() != nil || c.w.leaf(h).stale+c.w.leaf(h).vanished > 0 || c.w.losses > 0 {
+		if h == nil || len(all) > 1 || h.live() == nil || h.live().GetDeletionTimestamp() != nil || c.w.leaf(h).stale+c.w.leaf(h).vanished > 0 {
 			continue
 		}
 		i := all[0]

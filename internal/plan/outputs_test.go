@@ -156,7 +156,7 @@ func TestChild(t *testing.T) {
 			t.Error(diff, child.Spec.DeletionPolicy)
 		}
 		labels := map[string]string{"team": "a", v1alpha1.LabelWorkflow: "wf", v1alpha1.LabelOperation: "servers", v1alpha1.LabelKey: s.l.Key(n)}
-		annotations := map[string]string{v1alpha1.AnnotationRun: "1", v1alpha1.AnnotationEffect: EffectCreated, v1alpha1.AnnotationAttempt: "1"}
+		annotations := map[string]string{v1alpha1.AnnotationRun: "1", v1alpha1.AnnotationEffect: EffectCreated, v1alpha1.AnnotationAttempt: "1", v1alpha1.AnnotationPlanned: "1"}
 		if diff := cmp.Diff(labels, child.Labels) + cmp.Diff(annotations, child.Annotations) + cmp.Diff([]string{v1alpha1.Finalizer}, child.Finalizers); diff != "" {
 			t.Error(diff)
 		}

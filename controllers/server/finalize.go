@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,6 +47,9 @@ func (v *visit) finalize(ctx context.Context, s *v1alpha1.Server) error {
 	}
 	if err == nil && !never {
 		err = v.tidy(ctx)
+	}
+	if early, ok := errors.AsType[*unseen](err); ok {
+		return v.postponed(early)
 	}
 	if err == nil {
 		v.leaveQueue()
@@ -131,7 +135,9 @@ func (v *visit) tidy(ctx context.Context) error {
 func (v *visit) delete(ctx context.Context, id string) error {
 	err := v.door.Delete(ctx, id)
 	v.r.Inventory.Deed(v.door.account.ID)
-	v.r.memory.deed(v.name, v.r.Kit.Now())
+	if !fault.IsGone(err) { // otherwise nothing was done, and who looked since the last deed need not look again
+		v.r.memory.deed(v.name, v.r.Kit.Now())
+	}
 	switch {
 	case fault.IsGone(err):
 		if id == v.seen.Recorded {

@@ -3,10 +3,16 @@ package server
 import (
 	"context"
 	"slices"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/keelway/keelway/api/v1alpha1"
 	"github.com/keelway/keelway/internal/fault"
+	"github.com/keelway/keelway/internal/inventory"
 	"github.com/keelway/keelway/internal/plan"
 	"github.com/keelway/keelway/internal/provider"
+	"github.com/keelway/keelway/internal/reconcile"
 )
 
 // look asks the account what there is. The first look of a visit reads the inventory's List, one for all who ask, as long as it
@@ -42,7 +48,7 @@ func (v *visit) look(ctx context.Context, id string) error {
 }
 
 func (v *visit) listed(ctx context.Context) ([]provider.Instance, error) {
-	now, err := v.r.Inventory.Refresh(ctx, v.door.account.ID, v.door.Provider, v.r.memory.lastDeed(v.name))
+	now, err := v.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +66,41 @@ func (v *visit) listed(ctx context.Context) ([]provider.Instance, error) {
 		}
 	}
 	return found, nil
+}
+
+// snapshot is what the account showed after our last deed. Where that is not known yet, it comes with the account's next List, and not with
+// one of our own: a hundred Servers that all did something ask for no more than one does. Only where machines end at once is that
+// looked for at once.
+func (v *visit) snapshot(ctx context.Context) (inventory.Snapshot, error) {
+	after := v.r.memory.lastDeed(v.name)
+	if v.seen.Can.EndsAtOnce {
+		return v.r.Inventory.Refresh(ctx, v.door.account.ID, v.door.Provider, after)
+	}
+	now, wait, err := v.r.Inventory.Look(ctx, v.door.account.ID, v.door.Provider, after)
+	if wait > 0 {
+		return now, &unseen{wait: wait}
+	}
+	return now, err
+}
+
+// unseen ends a visit that needs to look and is too early: nothing is known that was not known before.
+type unseen struct{ wait time.Duration }
+
+func (u *unseen) Error() string { return "what was done last shows with the next list of the account" }
+
+// postponed is the outcome of a visit that is too early. What the condition says of a thing under way, or of this very generation, still
+// holds, and is not written anew.
+func (v *visit) postponed(early *unseen) error {
+	said := reconcile.Condition(v.server, v1alpha1.ProvisionedCondition)
+	switch {
+	case said != nil && said.Status == metav1.ConditionTrue && said.ObservedGeneration == v.server.Generation && v.server.DeletionTimestamp.IsZero():
+		v.again = early.wait
+		return nil
+	case said != nil && said.Status == metav1.ConditionFalse && !fault.Reason(said.Reason).Stops() &&
+		(said.Reason == string(fault.ReasonInProgress) || said.ObservedGeneration == v.server.Generation):
+		return fault.Waiting(fault.Reason(said.Reason), early.wait, "%s", said.Message)
+	}
+	return fault.Waiting(fault.ReasonInProgress, early.wait, "%w", early)
 }
 
 // detailed returns each machine once, and looks at those of ours themselves of which a list tells less than is needed.

@@ -39,6 +39,7 @@ type rig struct {
 	cloud  *mem.Cloud
 	opener openerFunc
 	events *events.FakeRecorder
+	now    func() time.Time // of the processes
 }
 
 type openerFunc func(*v1alpha1.Provider) (provider.Provider, provider.Account, error)
@@ -53,7 +54,7 @@ func newRig(t *testing.T, cloud mem.Options, objects ...client.Object) *rig {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	rg := &rig{t: t, cloud: mem.New(cloud), events: events.NewFakeRecorder(1024)}
+	rg := &rig{t: t, cloud: mem.New(cloud), events: events.NewFakeRecorder(1024), now: time.Now}
 	rg.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.Server{}, &v1alpha1.Provider{}, &v1alpha1.Run{}, &v1alpha1.TaskService{}).Build()
 	guarded := provider.Guarded(rg.cloud, 50*time.Millisecond)
@@ -74,7 +75,7 @@ func (rg *rig) unhurried() *rig {
 
 // boot is a new operator process: nothing is remembered.
 func (rg *rig) boot(writes client.Client) *Reconciler {
-	kit := reconcile.Kit{Client: writes, Live: rg.client, Events: rg.events, Owner: "keelway", Now: time.Now}
+	kit := reconcile.Kit{Client: writes, Live: rg.client, Events: rg.events, Owner: "keelway", Now: rg.now}
 	r := New(kit, rg.opener, Options{Installation: "test", Settle: testSettle})
 	r.Turnstile.SetLimit(testAccount, "uid-mem", 2) // as the controller of Providers does
 	return r
@@ -136,7 +137,7 @@ func (rg *rig) raw(name string) *v1alpha1.Server {
 func (rg *rig) refresh(r *Reconciler) {
 	rg.t.Helper()
 	rg.cloud.Report() // lets time pass in the cloud
-	if _, err := r.Inventory.Refresh(context.Background(), testAccount, mustOpen(rg), time.Now()); err != nil {
+	if _, err := r.Inventory.Refresh(context.Background(), testAccount, mustOpen(rg), rg.now()); err != nil {
 		rg.t.Fatal(err)
 	}
 }
@@ -155,7 +156,7 @@ func (rg *rig) drive(r *Reconciler, name, want string, is func(*v1alpha1.Server)
 	for deadline, round := time.Now().Add(5*time.Second), 1; ; time.Sleep(2 * time.Millisecond) {
 		rg.reconcile(r, name)
 		if round++; round%5 == 0 && p != nil { // the inventory's own tick
-			_, _ = r.Inventory.Refresh(context.Background(), testAccount, p, time.Now())
+			_, _ = r.Inventory.Refresh(context.Background(), testAccount, p, rg.now())
 		}
 		s := rg.get(name)
 		if is(s) {

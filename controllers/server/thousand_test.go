@@ -48,9 +48,9 @@ func TestThousandOfOneShape(t *testing.T) {
 	}
 	var writes int
 	now := &offset{}
+	c.now = now.Now
 	c.boot(c.crashing(0, false, &writes))
 	c.r.Turnstile.SetLimit(testAccount, "uid-mem", n)
-	c.r.Kit.Now = now.Now
 	count := func(operation string) int { return cloud.Log.Report(0).Counts[operation] }
 	up := func() (all int) {
 		list := &v1alpha1.ServerList{}

@@ -43,8 +43,8 @@ func TestNothingSharedIsLeft(t *testing.T) {
 				now.move(5 * time.Second)
 				return provider.Guarded(account, 30*time.Second), provider.Account{ID: testAccount}, nil
 			}
+			rg.now = now.Now
 			r := rg.boot(rg.client)
-			r.Kit.Now = now.Now
 			rg.up(r, "a")
 			if err := cloud.Board.Arm(tc.order); err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -54,6 +55,9 @@ func (v *visit) provision(ctx context.Context, s *v1alpha1.Server) error {
 	err := v.open(ctx)
 	if err == nil {
 		err = v.work(ctx)
+	}
+	if early, ok := errors.AsType[*unseen](err); ok {
+		return v.postponed(early)
 	}
 	if _, observed := v.shown[s.Status.ID]; err != nil && stood && !observed && !fault.IsTerminal(err) {
 		v.again = max(quietPause, fault.AfterOf(err))

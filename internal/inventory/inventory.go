@@ -39,8 +39,10 @@ type account struct {
 	listed   int     // the number of the one that gave last
 	flight   *flight // the List under way
 	deed     time.Time
-	failures int // Lists that failed since one succeeded
+	failures int   // Lists that failed since one succeeded
+	failed   error // how the last of those failed
 	due      time.Time
+	next     time.Time // nobody who looks begins a List before
 	quiet    time.Time // the cloud asked for no List before
 }
 
@@ -93,7 +95,7 @@ func (inv *Inventory) Forget(name string) {
 }
 
 // Snapshot returns what the account's last List showed; false before the first. It may be minutes old: it is evidence only of
-// what was true before its StartedAt. To learn what a deed did, use Refresh.
+// what was true before its StartedAt. To learn what a deed did, use Look.
 func (inv *Inventory) Snapshot(name string) (Snapshot, bool) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
@@ -179,9 +181,11 @@ func (inv *Inventory) list(ctx context.Context, name string, a *account, f *flig
 		a.last, a.listed, a.have, a.failures = f.snapshot, f.number, true, 0
 	} else if !f.abandoned {
 		a.failures++
+		a.failed = f.err
 	}
 	now := inv.options.Now()
 	a.quiet = now.Add(min(fault.AfterOf(err), longestPause))
+	a.next = later(now.Add(a.tick()), a.quiet)
 	a.due = later(now.Add(a.interval(now)), a.quiet)
 	inv.mu.Unlock()
 

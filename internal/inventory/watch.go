@@ -47,6 +47,11 @@ func (a *account) interval(now time.Time) time.Duration {
 	return Interval(Pace{Busy: !settled || a.last.moving(), Pages: a.pages(), Failures: a.failures, Jitter: rand.Float64()})
 }
 
+// tick is the least pause between two Lists, however many wait for the next.
+func (a *account) tick() time.Duration {
+	return Interval(Pace{Busy: true, Pages: a.pages(), Failures: a.failures, Jitter: rand.Float64()})
+}
+
 // pages are the requests that the last List took.
 func (a *account) pages() int {
 	paged, ok := provider.As[provider.Paged](a.provider)

@@ -65,6 +65,7 @@ type Opener struct {
 	entrances map[string]*entrance     // of clouds, by name
 	paces     map[string]*pace         // of clouds' accounts, by id
 	learned   map[string]*upcloud.Pace // of those of UpCloud
+	throttled map[string]*aws.Paces    // of those of AWS
 
 	pause func(context.Context, time.Duration) error // lets time pass before a request
 }
@@ -77,7 +78,7 @@ func NewOpener(memory mem.Options) *Opener {
 	return &Opener{
 		memory: memory, clouds: map[string]*mem.Cloud{}, clients: map[string]*mem.Client{},
 		processes: map[[2]string]*local.Process{}, engines: map[docker.Options]*docker.Docker{}, memories: map[string]*host.Memory{}, entrances: map[string]*entrance{},
-		paces: map[string]*pace{}, learned: map[string]*upcloud.Pace{}, pause: provider.Pause,
+		paces: map[string]*pace{}, learned: map[string]*upcloud.Pace{}, throttled: map[string]*aws.Paces{}, pause: provider.Pause,
 	}
 }
 

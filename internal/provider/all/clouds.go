@@ -30,8 +30,9 @@ type entrance struct {
 	door   provider.Provider
 	whose  func(context.Context) (provider.Account, error)
 	// Of its own until it is known whose the credentials are:
-	pace    atomic.Pointer[pace]
-	learned atomic.Pointer[upcloud.Pace] // of type UpCloud
+	pace      atomic.Pointer[pace]
+	learned   atomic.Pointer[upcloud.Pace] // of type UpCloud
+	throttled atomic.Pointer[aws.Paces]    // of type AWS
 
 	// Guarded by the opener:
 	limit   int // requests a second
@@ -98,6 +99,10 @@ func (o *Opener) share(e *entrance, account string) {
 		learned.Limit(float64(least))
 		e.learned.Store(learned)
 	}
+	if own := e.throttled.Load(); own != nil {
+		shared, _ := cached(o.throttled, account, func() (*aws.Paces, error) { return own, nil })
+		e.throttled.Store(shared)
+	}
 }
 
 // entrance returns the open account of the Provider object, opened anew where its settings are others than they were.
@@ -131,7 +136,9 @@ func (o *Opener) enter(spec Spec) (*entrance, error) {
 		e.limit = cmp.Or(e.limit, aws.RequestsPerSecond)
 		options := spec.AWS
 		options.Name, options.Installation, options.EndpointAllow = spec.Name, spec.Installation, spec.EndpointAllow
-		options.Now, options.Turn = o.memory.Clock, turn
+		options.Now, options.Turn, options.Pause = o.memory.Clock, turn, o.pause
+		e.throttled.Store(aws.NewPaces(o.memory.Clock, o.pause))
+		options.Paces = e.throttled.Load
 		a, err := aws.New(options)
 		if err != nil {
 			return nil, err

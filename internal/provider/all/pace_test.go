@@ -150,6 +150,30 @@ func TestPaceIsLearnedForAll(t *testing.T) {
 	t.Error("the second goes on as if nothing had been said")
 }
 
+// What AWS throttles for one who reaches an account in a region is slower for all who do, as its own log shows.
+func TestThrottlingIsLearnedForAll(t *testing.T) {
+	a := newAccounts(t)
+	first, second := a.open(all.TypeAWS, "n/first", 1000), a.open(all.TypeAWS, "m/second", 1000)
+	a.list(20, second)
+	if len(a.waited) > 0 {
+		t.Fatalf("nobody was throttled, and it waits: %v", a.waited)
+	}
+	if err := a.amazon.Board.Arm(faults.Order{Name: ec2.RequestLimitExceeded, Call: "DescribeInstances", Count: 4}); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if _, err := first.List(context.Background(), provider.Owner{Installation: "i"}); fault.ReasonOf(err) != fault.ReasonRateLimited {
+			t.Fatalf("%v", err)
+		}
+		a.pass(10 * time.Second)
+	}
+	a.waited = nil
+	a.list(20, second)
+	if len(a.waited) == 0 {
+		t.Error("the second goes on as if nothing had been said")
+	}
+}
+
 // One account's slow pace keeps nobody waiting for long, and is no other account's.
 func TestPaceIsFair(t *testing.T) {
 	a := newAccounts(t)

@@ -44,6 +44,7 @@ type Options struct {
 	Turn func(context.Context) error
 	// Pause lets time pass between two calls that AWS wants slower; it ends with the context, whose error it returns then. nil = real time.
 	Pause func(context.Context, time.Duration) error
+	Paces func() *Paces // of the account, where others reach it, too; nil = of its own
 }
 
 // RequestsPerSecond is what an account is sent at most where nobody says otherwise: as fast as EC2's own bucket for reads refills.
@@ -108,6 +109,10 @@ func New(o Options) (*AWS, error) {
 	}
 	if o.Pause == nil {
 		o.Pause = provider.Pause
+	}
+	if o.Paces == nil {
+		own := NewPaces(o.Now, o.Pause)
+		o.Paces = func() *Paces { return own }
 	}
 	if err := o.validate(); err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (c Credentials) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%v
 
 // connect makes the clients of all services. The ambient chain is read at the first call: it may ask the network.
 func connect(o Options) clients {
-	paced := o.paced
+	at := func(bucket func(*Paces) *pace) sdk.Retryer { return attempt{func() *pace { return bucket(o.Paces()) }} }
 	base := sdk.Config{Region: o.Region, HTTPClient: whole{httpClient(o), o.Turn}}
 	if o.Endpoint != "" {
 		base.BaseEndpoint = sdk.String(o.Endpoint)
@@ -46,7 +46,7 @@ func connect(o Options) clients {
 	base.Credentials = o.source(base)
 	if role := o.AssumeRole; role != nil {
 		source := base
-		source.Retryer = paced
+		source.Retryer = o.alone
 		provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(source), role.ARN, func(a *stscreds.AssumeRoleOptions) {
 			a.RoleSessionName = "keelway"
 			if role.SessionName != "" {
@@ -61,12 +61,12 @@ func connect(o Options) clients {
 	priced := base.Copy()
 	priced.Region = pricingRegion(o.Region)
 	return clients{
-		launches: ec2.NewFromConfig(base, func(e *ec2.Options) { e.Retryer = paced() }),
-		writes:   ec2.NewFromConfig(base, func(e *ec2.Options) { e.Retryer = paced() }),
-		reads:    ec2.NewFromConfig(base, func(e *ec2.Options) { e.Retryer = paced() }),
-		sts:      sts.NewFromConfig(base, func(s *sts.Options) { s.Retryer = paced() }),
-		ssm:      ssm.NewFromConfig(base, func(s *ssm.Options) { s.Retryer = paced() }),
-		pricing:  pricing.NewFromConfig(priced, func(p *pricing.Options) { p.Retryer = paced() }),
+		launches: ec2.NewFromConfig(base, func(e *ec2.Options) { e.Retryer = at(func(p *Paces) *pace { return &p.launches }) }),
+		writes:   ec2.NewFromConfig(base, func(e *ec2.Options) { e.Retryer = at(func(p *Paces) *pace { return &p.writes }) }),
+		reads:    ec2.NewFromConfig(base, func(e *ec2.Options) { e.Retryer = at(func(p *Paces) *pace { return &p.reads }) }),
+		sts:      sts.NewFromConfig(base, func(s *sts.Options) { s.Retryer = at(func(p *Paces) *pace { return &p.sts }) }),
+		ssm:      ssm.NewFromConfig(base, func(s *ssm.Options) { s.Retryer = at(func(p *Paces) *pace { return &p.ssm }) }),
+		pricing:  pricing.NewFromConfig(priced, func(s *pricing.Options) { s.Retryer = at(func(p *Paces) *pace { return &p.pricing }) }),
 	}
 }
 
@@ -76,7 +76,7 @@ func (o Options) source(base sdk.Config) sdk.CredentialsProvider {
 		return credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 	}
 	return sdk.NewCredentialsCache(marked{sdk.CredentialsProviderFunc(func(ctx context.Context) (sdk.Credentials, error) {
-		load := []func(*config.LoadOptions) error{config.WithRegion(o.Region), config.WithRetryer(o.paced)}
+		load := []func(*config.LoadOptions) error{config.WithRegion(o.Region), config.WithRetryer(o.alone)}
 		if o.Endpoint != "" {
 			load = append(load, config.WithBaseEndpoint(o.Endpoint), config.WithHTTPClient(base.HTTPClient))
 		}
@@ -88,7 +88,11 @@ func (o Options) source(base sdk.Config) sdk.CredentialsProvider {
 	})})
 }
 
-func (o Options) paced() sdk.Retryer { return &pace{now: o.Now, pause: o.Pause} }
+// alone is a pace that nobody shares: where credentials come from may be another account.
+func (o Options) alone() sdk.Retryer {
+	own := &pace{now: o.Now, pause: o.Pause}
+	return attempt{func() *pace { return own }}
+}
 
 func httpClient(o Options) *http.Client {
 	if o.HTTP != nil {

@@ -2,11 +2,9 @@ package aws
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
-	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"golang.org/x/time/rate"
 )
@@ -28,8 +26,7 @@ const (
 )
 
 // pace is a limit that AWS sets: none until it throttles a call, then half as much for each time that it does, and a little more for each
-// call that passes. Calls have their turn in order, so that nobody starves who makes several on end. It makes one attempt a call:
-// whoever calls us repeats, by what the error says.
+// call that passes. Calls have their turn in order, so that nobody starves who makes several on end.
 //
 // The SDK has such a limiter, which counts real time only.
 type pace struct {
@@ -40,22 +37,27 @@ type pace struct {
 	calls *rate.Limiter // nil = no limit
 }
 
-var _ sdk.RetryerV2 = (*pace)(nil)
+// Paces are those of one account in one region, one for each of its buckets. All who reach the account share them: what AWS asks of one
+// it asks of all. It is safe for concurrent use.
+type Paces struct {
+	launches, writes, reads, sts, ssm, pricing pace
+}
+
+// NewPaces returns the paces of an account that has throttled nothing yet. pause lets time pass, and ends with its context, whose error it
+// returns then.
+func NewPaces(now func() time.Time, pause func(context.Context, time.Duration) error) *Paces {
+	all := &Paces{}
+	for _, p := range []*pace{&all.launches, &all.writes, &all.reads, &all.sts, &all.ssm, &all.pricing} {
+		p.now, p.pause = now, pause
+	}
+	return all
+}
 
 // tooEarly is the error of a call that was not sent. Its words are always the same: a pause in them would make a write of every Server at
 // every try.
 type tooEarly struct{ after time.Duration }
 
 func (t tooEarly) Error() string { return "not sent: AWS has asked for fewer calls" }
-
-// GetAttemptToken implements aws.RetryerV2.
-func (p *pace) GetAttemptToken(ctx context.Context) (func(error) error, error) {
-	turn, comes := p.turn(ctx)
-	if !comes || p.pause(ctx, turn) != nil {
-		return nil, tooEarly{turn}
-	}
-	return p.learn, nil
-}
 
 // turn is how long it is until a call may be sent. One that cannot wait so long takes nobody's place.
 func (p *pace) turn(ctx context.Context) (turn time.Duration, comes bool) {
@@ -93,22 +95,3 @@ func (p *pace) learn(err error) error {
 	}
 	return nil
 }
-
-// IsErrorRetryable implements aws.RetryerV2.
-func (p *pace) IsErrorRetryable(error) bool { return false }
-
-// MaxAttempts implements aws.RetryerV2.
-func (p *pace) MaxAttempts() int { return 1 }
-
-// RetryDelay implements aws.RetryerV2. There is no retry.
-func (p *pace) RetryDelay(int, error) (time.Duration, error) {
-	return 0, errors.New("calls are attempted once")
-}
-
-// GetRetryToken implements aws.RetryerV2. There is no retry.
-func (p *pace) GetRetryToken(context.Context, error) (func(error) error, error) {
-	return nil, errors.New("calls are attempted once")
-}
-
-// GetInitialToken implements aws.Retryer.
-func (p *pace) GetInitialToken() func(error) error { return func(error) error { return nil } }

@@ -203,7 +203,7 @@ func newSlowed() *slowed {
 // call makes one and returns how long it waited; negative: it was not sent.
 func (s *slowed) call(t *testing.T, outcome error) time.Duration {
 	begun := s.at
-	done, err := s.GetAttemptToken(t.Context())
+	done, err := attempt{func() *pace { return &s.pace }}.GetAttemptToken(t.Context())
 	if err != nil {
 		return -err.(tooEarly).after
 	}

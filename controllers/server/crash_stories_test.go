@@ -57,6 +57,17 @@ var stories = []story{
 		s.edit(func(spec *v1alpha1.ServerSpec) { spec.Power = v1alpha1.PowerRunning })
 		return s.until("on", provisioned) && s.each("on", 1)
 	}},
+	{title: "relabel", servers: 1, machines: 1, before: made, tell: func(s *stage) bool {
+		for _, role := range []string{"web", "db"} {
+			for _, name := range s.names {
+				s.patch(name, func(o *v1alpha1.Server) { o.Labels = map[string]string{"role": role} })
+			}
+			if !s.until("labelled "+role, func(now *v1alpha1.Server) bool { return provisioned(now) && s.carries(now.Status.ID, "role", role) }) {
+				return false
+			}
+		}
+		return s.each("relabelled", 1)
+	}},
 	{title: "replace", servers: 1, machines: 2, before: made, tell: func(s *stage) bool {
 		first := s.now[s.names[0]].Status.ID
 		s.edit(func(spec *v1alpha1.ServerSpec) {
@@ -93,6 +104,17 @@ func earlier(s *stage) bool {
 	}
 	s.w.Clock.Move(3 * time.Minute)
 	return true
+}
+
+// carries asks the cloud itself, as a process that nobody kills.
+func (s *stage) carries(id, key, value string) bool {
+	account, err := s.w.open(&killer{})
+	if err != nil {
+		s.wrong("asking the cloud: %v", err)
+		return false
+	}
+	machine, err := account.Get(context.Background(), id)
+	return err == nil && machine.Labels[key] == value
 }
 
 // each demands that every Server has one machine with its disks, which its status names, and that so many were made for each ever.

@@ -150,6 +150,13 @@ type ServerStatus struct {
 	// applied is what the machine was made with or changed to. Another wish than this is a change; another machine than this drifted.
 	// +optional
 	Applied *ServerApplied `json:"applied,omitempty"`
+	// labels are the keys of the labels that were written onto the machine, noted before they are: one that the object has no more is taken
+	// off again, and one that somebody else wrote is not.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=317
+	Labels []string `json:"labels,omitempty"`
 	// replacing is the machine that ends to make room for another, until that one is recorded: a provider that lags may show it for a while.
 	// +optional
 	Replacing *ServerReplacement `json:"replacing,omitempty"`

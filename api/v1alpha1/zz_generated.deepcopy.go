@@ -1988,6 +1988,11 @@ func (in *ServerStatus) DeepCopyInto(out *ServerStatus) {
 		*out = new(ServerApplied)
 		**out = **in
 	}
+	if in.Labels != nil {
+		in, out := &in.Labels, &out.Labels
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Replacing != nil {
 		in, out := &in.Replacing, &out.Replacing
 		*out = new(ServerReplacement)

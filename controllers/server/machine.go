@@ -38,6 +38,7 @@ func (v *visit) wanted(ctx context.Context) (provider.Machine, error) {
 		}
 	}
 	m.Labels, v.omitted = v.labels()
+	v.writes(m.Labels)
 	if key := v.door.object.Status.PublicKey; key != "" {
 		m.Keys = []string{key}
 	}

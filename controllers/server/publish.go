@@ -40,6 +40,10 @@ func (v *visit) publish(id string) {
 // adopt records a machine that an earlier visit made and could not record, before anything else is done with it.
 func (v *visit) adopt(ctx context.Context, id string) error {
 	v.seen.Recorded = id
+	if a := v.server.Spec.Adopt; a == nil || a.ID != id { // it was made with them
+		made, _ := v.labels()
+		v.writes(made)
+	}
 	v.publish(id)
 	if !v.seen.Deleting {
 		return nil // nothing is done any more: the visit's own write records it

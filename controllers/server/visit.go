@@ -145,6 +145,7 @@ func (v *visit) report(ctx context.Context, id string) {
 	v.publish(id)
 	if v.server.DeletionTimestamp.IsZero() {
 		v.compare()
+		v.forgetLabels()
 		v.price(ctx)
 	}
 }

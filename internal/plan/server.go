@@ -28,7 +28,7 @@ type Machine struct {
 	Zone         string
 	Image        string
 	Disks        []MachineDisk // the root disk first, its Name ""; nil: the look does not tell
-	Lacks        []Label       // of those that it is to carry, that it has not or with another value
+	Lacks        []Label       // of those that it is to carry, that it has not or with another value, and those of ours that it is not to carry any more
 	Brief        bool          // the look tells neither disks nor addresses, and a look at the one machine does
 }
 
@@ -40,8 +40,11 @@ type MachineDisk struct {
 	Encrypted bool
 }
 
-// Label is one label that a machine is to carry.
-type Label struct{ Key, Value string }
+// Label is one label that a machine is to carry, or is not to carry any more.
+type Label struct {
+	Key, Value string
+	Off        bool // we wrote it, and it is not wanted now
+}
 
 // Launch is one member of a request for machines. The zero value is none.
 type Launch struct {

@@ -58,8 +58,11 @@ func Differences(spec v1alpha1.ServerSpec, m Machine, was v1alpha1.ServerApplied
 		words := make([]string, len(m.Lacks))
 		for i, l := range m.Lacks {
 			words[i] = l.Key + "=" + l.Value
+			if l.Off {
+				words[i] = "no " + l.Key
+			}
 		}
-		add(v1alpha1.FieldLabels, someNames(words), "no such labels", false)
+		add(v1alpha1.FieldLabels, someNames(words), "other labels", false)
 	}
 	power := orRunning(spec.Power)
 	add(v1alpha1.FieldPower, string(power), string(m.State), power != was.Power)

@@ -37,7 +37,7 @@ func mayReplace(s *v1alpha1.ServerSpec) { s.UpdatePolicy = v1alpha1.UpdateReplac
 func protected(s *v1alpha1.ServerSpec)  { s.DeletionProtection = v1alpha1.SwitchEnabled }
 func reports(s *v1alpha1.ServerSpec)    { s.DriftPolicy = v1alpha1.DriftReport }
 func ignores(s *v1alpha1.ServerSpec)    { s.DriftPolicy = v1alpha1.DriftIgnore }
-func lacking(m *Machine)                { m.Lacks = []Label{{"team", "a"}} }
+func lacking(m *Machine)                { m.Lacks = []Label{{Key: "team", Value: "a"}} }
 func ignoresLabels(s *v1alpha1.ServerSpec) {
 	s.IgnoreFields = []v1alpha1.ServerField{v1alpha1.FieldLabels}
 }

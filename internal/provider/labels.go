@@ -18,6 +18,9 @@ type Relabeller interface {
 	// SetLabels writes those labels of people, and leaves all others as they are. Reserved keys are Terminal/Invalid. fault.Gone when there
 	// is no such machine.
 	SetLabels(ctx context.Context, id string, labels map[string]string) error
+	// UnsetLabels takes the labels of those keys away, whatever their values, and leaves all others as they are. A key that is not there is no
+	// error. Reserved keys are Terminal/Invalid. fault.Gone when there is no such machine.
+	UnsetLabels(ctx context.Context, id string, keys []string) error
 }
 
 // LabelRules are what a cloud admits in labels of people. Lengths are in characters.
@@ -72,6 +75,30 @@ func (r LabelRules) Lacking(wanted, have map[string]string) (keys []string) {
 			same = strings.ToLower(key)
 		}
 		if value, has := have[same]; !has || value != wanted[key] {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Unwanted returns those of the keys that we wrote which a machine has and is not to carry any more, in order.
+func (r LabelRules) Unwanted(written []string, wanted, have map[string]string) (keys []string) {
+	same := func(key string) string {
+		if r.AnyCase {
+			return strings.ToLower(key)
+		}
+		return key
+	}
+	has := func(labels map[string]string, key string) bool {
+		for other := range labels {
+			if same(other) == same(key) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, key := range slices.Sorted(slices.Values(written)) {
+		if has(have, key) && !has(wanted, key) {
 			keys = append(keys, key)
 		}
 	}

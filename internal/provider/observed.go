@@ -11,11 +11,12 @@ const (
 	CallDelete Call = "Delete"
 	CallList   Call = "List"
 
-	CallCreateMany Call = "CreateMany"
-	CallAdopt      Call = "Adopt"
-	CallPower      Call = "Power"
-	CallResize     Call = "Resize"
-	CallSetLabels  Call = "SetLabels"
+	CallCreateMany  Call = "CreateMany"
+	CallAdopt       Call = "Adopt"
+	CallPower       Call = "Power"
+	CallResize      Call = "Resize"
+	CallSetLabels   Call = "SetLabels"
+	CallUnsetLabels Call = "UnsetLabels"
 )
 
 // Observed returns p with told being called after each of the four calls. What a provider can do besides them is not seen:

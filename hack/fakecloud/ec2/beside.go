@@ -20,7 +20,7 @@ func init() {
 	for name, op := range map[string]operation{
 		"RunInstances": runInstances, "DescribeInstances": describeInstances, "TerminateInstances": terminateInstances,
 		"StartInstances": startInstances, "StopInstances": stopInstances, "ModifyInstanceAttribute": modifyInstanceAttribute,
-		"CreateTags": createTags, "DescribeInstanceTypes": describeInstanceTypes, "DescribeInstanceTypeOfferings": describeInstanceTypeOfferings,
+		"CreateTags": createTags, "DeleteTags": deleteTags, "DescribeInstanceTypes": describeInstanceTypes, "DescribeInstanceTypeOfferings": describeInstanceTypeOfferings,
 		"DescribeVolumes": describeVolumes,
 		"DescribeImages":  describeImages, "DescribeAvailabilityZones": describeAvailabilityZones, "DescribeSubnets": describeSubnets,
 		"DescribeVpcs": describeVpcs, "DescribeSecurityGroups": describeSecurityGroups, "CreateSecurityGroup": createSecurityGroup,

@@ -112,6 +112,28 @@ func modifyInstanceAttribute(c *Cloud, p *params) (func(time.Time) (any, error),
 	}, nil
 }
 
+func deleteTags(c *Cloud, p *params) (func(time.Time) (any, error), error) {
+	ids := p.list("ResourceId")
+	tags, err := p.tags("Tag")
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 || len(tags) == 0 {
+		return nil, refuse("MissingParameter", "The request must contain the parameters ResourceId and Tag")
+	}
+	return func(now time.Time) (any, error) {
+		for _, id := range ids {
+			if i := c.machines[id]; i == nil || i.state(now) == terminated {
+				return nil, refuse("InvalidInstanceID.NotFound", "The instance ID '"+id+"' does not exist")
+			}
+		}
+		for _, id := range ids {
+			c.machines[id].untagged(tags)
+		}
+		return doneReply{true}, nil
+	}, nil
+}
+
 func createTags(c *Cloud, p *params) (func(time.Time) (any, error), error) {
 	ids := p.list("ResourceId")
 	tags, err := p.tags("Tag")

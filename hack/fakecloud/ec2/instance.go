@@ -139,6 +139,16 @@ func (i *instance) tagged(tags map[string]string, now, visible time.Time) {
 	maps.Copy(i.tags, tags)
 }
 
+// untagged takes tags away by their keys, those that do not show yet, too.
+func (i *instance) untagged(tags map[string]string) {
+	for key := range tags {
+		delete(i.tags, key)
+		for _, l := range i.late {
+			delete(l.tags, key)
+		}
+	}
+}
+
 // address gives each machine its own loopback addresses, 127.16.… and 127.32.…: nothing listens there, they only have to differ.
 func address(first, n int) string {
 	return fmt.Sprintf("127.%d.%d.%d", first+n/(254*256)%16, n/254%256, 1+(n-1)%254)

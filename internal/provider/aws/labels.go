@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -29,6 +30,38 @@ func (a *AWS) SetLabels(ctx context.Context, id string, labels map[string]string
 		return fault.During(classify("CreateTags", err, fault.Unknown), "labels")
 	}
 	found.Tags = merged(found.Tags, lacking)
+	a.fresh.keep(found)
+	return nil
+}
+
+// UnsetLabels takes tags of people away from an instance of ours.
+func (a *AWS) UnsetLabels(ctx context.Context, id string, keys []string) error {
+	named := map[string]string{}
+	for _, key := range keys {
+		named[key] = ""
+	}
+	if err := checkLabels(named); err != nil {
+		return err
+	}
+	found, err := a.look(ctx, id)
+	if err != nil {
+		return err
+	}
+	var kept, gone []types.Tag
+	for _, t := range found.Tags {
+		if slices.Contains(keys, deref(t.Key)) {
+			gone = append(gone, types.Tag{Key: t.Key}) // whatever its value
+		} else {
+			kept = append(kept, t)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if _, err := a.api.writes.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: []string{id}, Tags: gone}); err != nil {
+		return fault.During(classify("DeleteTags", err, fault.Unknown), "labels")
+	}
+	found.Tags = kept
 	a.fresh.keep(found)
 	return nil
 }

@@ -32,3 +32,29 @@ func (u *UpCloud) SetLabels(ctx context.Context, id string, labels map[string]st
 	_, err = u.relabel(ctx, d, with(d.Labels, all))
 	return fault.During(err, "labels of server %s", id)
 }
+
+// UnsetLabels takes labels of people away from a server of ours, and writes all others as they are.
+func (u *UpCloud) UnsetLabels(ctx context.Context, id string, keys []string) error {
+	named := map[string]string{}
+	for _, key := range keys {
+		named[key] = ""
+	}
+	if _, err := peoples(named); err != nil {
+		return err
+	}
+	release, err := u.ids.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d, err := u.read(ctx, id)
+	if err != nil {
+		return err
+	}
+	kept := with(d.Labels, nil, keys...)
+	if len(kept) == len(with(d.Labels, nil)) {
+		return nil
+	}
+	_, err = u.relabel(ctx, d, kept)
+	return fault.During(err, "labels of server %s", id)
+}

@@ -66,7 +66,10 @@ var stories = []story{
 				return false
 			}
 		}
-		return s.each("relabelled", 1)
+		for _, name := range s.names {
+			s.patch(name, func(o *v1alpha1.Server) { o.Labels = nil })
+		}
+		return s.until("without a label", func(now *v1alpha1.Server) bool { return provisioned(now) && s.carries(now.Status.ID, "role", "") }) && s.each("relabelled", 1)
 	}},
 	{title: "replace", servers: 1, machines: 2, before: made, tell: func(s *stage) bool {
 		first := s.now[s.names[0]].Status.ID

@@ -50,11 +50,12 @@ func (v *visit) writes(labels map[string]string) {
 	v.server.Status.Labels = all
 }
 
-// forgetLabels takes from the record what is neither wanted nor on the machine: who writes it there from now on is not us.
+// forgetLabels takes from the record what is neither wanted nor on the machine: who writes it there from now on is not us. What was written a
+// moment ago may not show yet.
 func (v *visit) forgetLabels() {
 	machine, seen := v.shown[v.server.Status.ID]
 	wanted, _ := v.labels()
-	if v.door.Provider == nil || !seen {
+	if v.door.Provider == nil || !seen || v.r.Kit.Now().Sub(v.r.memory.lastDeed(v.name)) <= v.lag() {
 		return
 	}
 	v.server.Status.Labels = slices.DeleteFunc(slices.Clone(v.server.Status.Labels), func(key string) bool {
@@ -94,6 +95,8 @@ func (v *visit) label(ctx context.Context, id string) error {
 		err = relabeller.UnsetLabels(calling, id, off)
 		v.called(provider.CallUnsetLabels, err)
 	}
+	v.r.memory.deed(v.name, v.r.Kit.Now()) // a list that began before would show other labels
+	v.r.Inventory.Deed(v.door.account.ID)
 	if fault.IsGone(err) { // the next look tells whether it is
 		return fault.Waiting(fault.ReasonInProgress, changeTime, "machine %s was to be labelled and is not found", id)
 	}
@@ -109,6 +112,7 @@ func (v *visit) label(ctx context.Context, id string) error {
 	for _, key := range off {
 		delete(now.Labels, key)
 	}
+	v.server.Status.Labels = slices.DeleteFunc(slices.Clone(v.server.Status.Labels), func(key string) bool { return slices.Contains(off, key) })
 	v.shown[id] = now
 	for at := range v.seen.Machines {
 		if v.seen.Machines[at].ID == id {

@@ -117,6 +117,14 @@ func (v *visit) settle() time.Duration {
 	return settle
 }
 
+// lag is how long after a deed the account may show what was before it.
+func (v *visit) lag() time.Duration {
+	if lagging, ok := provider.As[provider.Lagging](v.door.Provider); ok {
+		return max(v.r.options.Settle, lagging.Lag())
+	}
+	return v.r.options.Settle
+}
+
 // recorded is the machine of status.id as this visit saw it.
 func (v *visit) recorded() (plan.Machine, bool) {
 	at := slices.IndexFunc(v.seen.Machines, func(m plan.Machine) bool { return m.ID == v.server.Status.ID })

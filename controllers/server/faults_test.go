@@ -104,22 +104,17 @@ func TestCrashes(t *testing.T) {
 				}
 				writes := 0
 				r := rg.boot(rg.crashing(n, committed, &writes))
-				walk := func() {
+				step := func() *Reconciler {
 					if rg.reconcile(r, "a") {
 						t.Logf("killed at write %d", writes)
 						r = rg.boot(rg.client)
 					}
+					return r
 				}
-				for range 3 {
-					walk()
-				}
-				rg.up(r, "a")
+				rg.walk("a", "provisioned", provisioned, step)
 				rg.sound(1)
 				rg.remove("a")
-				for range 3 {
-					walk()
-				}
-				rg.down(r, "a")
+				rg.walk("a", "gone", func(s *v1alpha1.Server) bool { return s == nil }, step)
 				rg.sound(0)
 				if made := rg.cloud.Report().Made; made != 1 {
 					t.Errorf("%d machines were made", made)

@@ -68,7 +68,8 @@ func (v *visit) forgetLabels() {
 	}
 }
 
-// label writes the labels that the machine lacks, and takes off those of ours that it is not to carry any more. Nothing has to be waited for: the machine runs on, and what it has now is known.
+// label writes the labels that the machine lacks, and takes off those of ours that it is not to carry any more. Nothing has to be waited
+// for: the machine runs on, and what it has now is known.
 func (v *visit) label(ctx context.Context, id string) error {
 	m, _ := v.recorded()
 	add, off := map[string]string{}, []string(nil)

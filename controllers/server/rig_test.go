@@ -152,9 +152,18 @@ func (rg *rig) reconcile(r *Reconciler, name string) (crashed bool) {
 // drive walks until the Server is as wanted (nil: gone), at most five seconds long.
 func (rg *rig) drive(r *Reconciler, name, want string, is func(*v1alpha1.Server) bool) *v1alpha1.Server {
 	rg.t.Helper()
+	return rg.walk(name, want, is, func() *Reconciler {
+		rg.reconcile(r, name)
+		return r
+	})
+}
+
+// walk takes steps, each of which tells which process there is now, until the Server is as wanted.
+func (rg *rig) walk(name, want string, is func(*v1alpha1.Server) bool, step func() *Reconciler) *v1alpha1.Server {
+	rg.t.Helper()
 	p, _, _ := rg.opener(nil)
 	for deadline, round := time.Now().Add(5*time.Second), 1; ; time.Sleep(2 * time.Millisecond) {
-		rg.reconcile(r, name)
+		r := step()
 		if round++; round%5 == 0 && p != nil { // the inventory's own tick
 			_, _ = r.Inventory.Refresh(context.Background(), testAccount, p, rg.now())
 		}

@@ -24,13 +24,13 @@ func (l *Lab) Witness(t testing.TB, namespace, kind string) {
 		stop()
 		t.Fatalf("lab: watching %ss: %v", kind, err)
 	}
-	wrong := make(chan map[string]bool, 1)
+	wrong := make(chan []string, 1)
 	go func() {
-		found := map[string]bool{}
+		var found []string
 		for event := range watch.ResultChan() {
 			if u, ok := event.Object.(*unstructured.Unstructured); ok {
 				for _, problem := range problems(kind, u) {
-					found[u.GetName()+" at resourceVersion "+u.GetResourceVersion()+": "+problem] = true
+					found = append(found, u.GetName()+" at resourceVersion "+u.GetResourceVersion()+": "+problem)
 				}
 			}
 		}
@@ -39,7 +39,7 @@ func (l *Lab) Witness(t testing.TB, namespace, kind string) {
 	t.Cleanup(func() {
 		watch.Stop()
 		stop()
-		for problem := range <-wrong {
+		for _, problem := range <-wrong {
 			t.Errorf("lab: %s %s", kind, problem)
 		}
 	})

@@ -113,42 +113,15 @@ func modifyInstanceAttribute(c *Cloud, p *params) (func(time.Time) (any, error),
 }
 
 func deleteTags(c *Cloud, p *params) (func(time.Time) (any, error), error) {
-	ids := p.list("ResourceId")
-	tags, err := p.tags("Tag")
-	if err != nil {
-		return nil, err
-	}
-	if len(ids) == 0 || len(tags) == 0 {
-		return nil, refuse("MissingParameter", "The request must contain the parameters ResourceId and Tag")
-	}
-	return func(now time.Time) (any, error) {
-		for _, id := range ids {
-			if i := c.machines[id]; i == nil || i.state(now) == terminated {
-				return nil, refuse("InvalidInstanceID.NotFound", "The instance ID '"+id+"' does not exist")
-			}
-		}
+	return tagging(c, p, func(ids []string, tags map[string]string, _ time.Time) {
 		for _, id := range ids {
 			c.machines[id].untagged(tags)
 		}
-		return doneReply{true}, nil
-	}, nil
+	})
 }
 
 func createTags(c *Cloud, p *params) (func(time.Time) (any, error), error) {
-	ids := p.list("ResourceId")
-	tags, err := p.tags("Tag")
-	if err != nil {
-		return nil, err
-	}
-	if len(ids) == 0 || len(tags) == 0 {
-		return nil, refuse("MissingParameter", "The request must contain the parameters ResourceId and Tag")
-	}
-	return func(now time.Time) (any, error) {
-		for _, id := range ids {
-			if i := c.machines[id]; i == nil || i.state(now) == terminated {
-				return nil, refuse("InvalidInstanceID.NotFound", "The instance ID '"+id+"' does not exist")
-			}
-		}
+	return tagging(c, p, func(ids []string, tags map[string]string, now time.Time) {
 		visible := now
 		if order, struck := c.Board.Take("CreateTags", ids, TagLag); struck {
 			visible = now.Add(faults.Duration.Duration(order.For))
@@ -156,6 +129,26 @@ func createTags(c *Cloud, p *params) (func(time.Time) (any, error), error) {
 		for _, id := range ids {
 			c.machines[id].tagged(copyOf(tags), now, visible)
 		}
+	})
+}
+
+// tagging checks a request about tags of instances, all of which must be there, before do.
+func tagging(c *Cloud, p *params, do func(ids []string, tags map[string]string, now time.Time)) (func(time.Time) (any, error), error) {
+	ids := p.list("ResourceId")
+	tags, err := p.tags("Tag")
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 || len(tags) == 0 {
+		return nil, refuse("MissingParameter", "The request must contain the parameters ResourceId and Tag")
+	}
+	return func(now time.Time) (any, error) {
+		for _, id := range ids {
+			if i := c.machines[id]; i == nil || i.state(now) == terminated {
+				return nil, refuse("InvalidInstanceID.NotFound", "The instance ID '"+id+"' does not exist")
+			}
+		}
+		do(ids, tags, now)
 		return doneReply{true}, nil
 	}, nil
 }

@@ -73,12 +73,16 @@ type BatchWorkflowSpec struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="ttlAfterFinished must lie between 0s and 8760h"
 	TTLAfterFinished *metav1.Duration `json:"ttlAfterFinished,omitempty"`
+
+	// The rule below reads two fields of each operation and not one more: the API server copies the schemas of all fields of an operation
+	// for each field that a rule reads of it, at every write of the object, of its status too.
+
 	// operations of the workflow and the edges between them.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=5000
-	// +kubebuilder:validation:XValidation:rule="[self.transformMapEntry(i, o, {o.name: true})].all(names, self.all(o, !has(o.dependsOn) || o.dependsOn.all(d, d.operation in names || d.type == 'Optional')))",message="every operation has a name of its own, and dependsOn names operations that exist, unless the type of the edge is Optional"
+	// +kubebuilder:validation:XValidation:rule="[self.transformMapEntry(i, o, {o.name: o.?dependsOn.orValue([])})].all(graph, graph.all(name, graph[name].all(d, d.operation != name && (d.operation in graph || d.type == 'Optional'))))",message="every operation has a name of its own, and dependsOn names other operations that exist, unless the type of the edge is Optional"
 	Operations []Operation `json:"operations"`
 }
 
@@ -98,7 +102,6 @@ const (
 
 // Operation is one node of the graph. Its type says which one of the sections it has; it expands to one or many instances.
 // +kubebuilder:validation:XValidation:rule="[self.type].all(t, (t == 'ServerBatch') == has(self.serverBatch) && (t == 'TaskServiceBatch') == has(self.taskServiceBatch) && (t == 'Check') == has(self.check) && (t == 'Command') == has(self.command) && (t == 'Wait') == has(self.wait) && (t == 'Approval') == has(self.approval) && (t == 'Power') == has(self.power))",message="exactly the section of the type is needed, such as serverBatch for type ServerBatch"
-// +kubebuilder:validation:XValidation:rule="!has(self.dependsOn) || [self.name].all(name, self.dependsOn.all(d, d.operation != name))",message="an operation cannot depend on itself"
 type Operation struct {
 	// name of the operation, unique in the workflow.
 	// +required
